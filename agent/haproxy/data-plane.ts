@@ -1,0 +1,80 @@
+import type { Inventory, ResourceDelta, ResourceKey } from '../../lib/sync/index.ts';
+
+/** host:port as flags give it; port 0 asks for a free one. */
+export interface Listeners {
+  readonly http: string;
+  readonly https: string;
+  readonly gateway: string;
+  readonly proxyProtocol: boolean;
+  readonly tlsPassthrough: boolean;
+}
+
+/** PEM. The gateway link's own CA and leaf; the leaf's CN and DNS SAN are <cluster>.gateway.headgate. */
+export interface GatewayCredentials {
+  readonly certificate: string;
+  readonly privateKey: string;
+  readonly ca: string;
+}
+
+export interface DataPlaneOptions {
+  /** Own cluster's id. */
+  readonly cluster: string;
+  readonly node: string;
+  /** Folder that HAProxy's files and sockets live in; ours alone. */
+  readonly folder: string;
+  readonly haproxy: string;
+  readonly listeners: Listeners;
+  readonly gateway: GatewayCredentials;
+  /** Spare backends of the default profile; 128 or more. */
+  readonly spares: number;
+}
+
+/** A node's word on one resource version. */
+export type ResourceVerdict =
+  | { readonly key: ResourceKey; readonly digest: string; readonly programmed: true }
+  | {
+      readonly key: ResourceKey;
+      readonly digest: string;
+      readonly programmed: false;
+      readonly code: string;
+      readonly message: string;
+      /** HAProxy's own words, where it refused. */
+      readonly haproxy: string | undefined;
+      /** Worth trying again without a new digest. */
+      readonly transient: boolean;
+    };
+
+export interface DataPlaneStatus {
+  /** HAProxy serves a valid configuration. */
+  readonly ready: boolean;
+  /** Why not, or what is being mended; empty when all is well. */
+  readonly reason: string;
+  readonly version: string;
+  readonly pid: number | undefined;
+  /** Addresses really listened on, host:port. */
+  readonly http: string;
+  readonly https: string;
+  readonly gateway: string;
+  /** Reloads since this agent started, by reason. */
+  readonly reloads: ReadonlyMap<string, number>;
+  readonly sparesLeft: number;
+  readonly commands: { readonly ok: number; readonly failed: number };
+}
+
+/** Drives one HAProxy. Files first, then runtime commands, then read-back. */
+export interface DataPlane extends AsyncDisposable {
+  /** Brings HAProxy to `desired`: starts it, or adopts the one that runs. Resolves when its listeners serve. */
+  start(desired: Inventory): Promise<readonly ResourceVerdict[]>;
+  /**
+   * Brings a delta live; deltas are applied one after another. A resource that fails is undone and rejected
+   * by name, its last good version keeps serving and the others go live.
+   */
+  apply(delta: ResourceDelta): Promise<readonly ResourceVerdict[]>;
+  /** New gateway leaf or CA, at runtime. */
+  setGateway(credentials: GatewayCredentials): Promise<void>;
+  status(): DataPlaneStatus;
+  /** HAProxy's own metrics in Prometheus text, spare slots' labels translated to namespace, service, port. */
+  metrics(): Promise<string>;
+  /** Ends HAProxy; without it, disposing leaves HAProxy serving. */
+  stop(): Promise<void>;
+}

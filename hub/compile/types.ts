@@ -1,0 +1,41 @@
+import type { Resource } from '../../lib/sync/index.ts';
+
+/** The condition of one object, as status, CLI and console show it. */
+export interface ObjectStatus {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Where the object stands; undefined at the hub. */
+  readonly cluster: string | undefined;
+  readonly accepted: boolean;
+  readonly reason: 'Accepted' | 'Conflicted' | 'Invalid' | 'TargetNotFound' | 'PartiallyProgrammed' | 'Overridden';
+  readonly message: string;
+  readonly code: string | undefined;
+  readonly field: string | undefined;
+  readonly remedy: string | undefined;
+}
+
+/** Which value of a policy field is in force, who set it and whom it beat. */
+export interface FieldOrigin {
+  readonly field: string;
+  readonly value: unknown;
+  /** "TrafficPolicy shop/shop at hub", "default", … */
+  readonly winner: string;
+  readonly losers: readonly string[];
+}
+
+/** Everything that one host compiles to. A pure function of the fleet's state; byte-identical everywhere. */
+export interface CompiledHost {
+  readonly name: string;
+  /** The body for every recipient that has no variant. */
+  readonly body: Resource;
+  /** For entries whose member policies differ. */
+  readonly variants: ReadonlyMap<string, Resource>;
+  /** Clusters that serve the host, ascending. */
+  readonly recipients: readonly string[];
+  /** Backend resources per owning cluster. */
+  readonly backends: ReadonlyMap<string, readonly Resource[]>;
+  readonly statuses: readonly ObjectStatus[];
+  /** Per route id, then per entry cluster ('' for the common body). */
+  readonly origins: ReadonlyMap<string, ReadonlyMap<string, readonly FieldOrigin[]>>;
+}

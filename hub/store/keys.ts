@@ -1,0 +1,28 @@
+/**
+ * The store's layout. Every key is built here and nowhere else; parts are joined by '/', and a part that may
+ * hold '/' stands last.
+ */
+export const keys = {
+  /** Reported resource: StoredReport. */
+  report: (cluster: string, type: string, name: string) => `report/${cluster}/${type}/${name}`,
+  reportPrefix: (cluster?: string) => (cluster === undefined ? 'report/' : `report/${cluster}/`),
+  /** A report's removal that a guard holds: the StoredReport as it was. */
+  held: (guard: string, cluster: string, type: string, name: string) => `held/${guard}/${cluster}/${type}/${name}`,
+  heldPrefix: (guard?: string) => (guard === undefined ? 'held/' : `held/${guard}/`),
+  /** JSON GuardRecord. */
+  guard: (id: string) => `guard/${id}`,
+  /** JSON OwnershipRecord. */
+  owner: (host: string) => `owner/${host}`,
+  /** Policy message; hub policies and Cluster objects. Namespace '-' for cluster-scoped kinds. */
+  policy: (kind: string, namespace: string, name: string) => `policy/${kind}/${namespace}/${name}`,
+  /** JSON ClusterRecord. */
+  cluster: (name: string) => `cluster/${name}`,
+  /** JSON TokenRecord, by the token's public id. */
+  token: (id: string) => `token/${id}`,
+  /** JSON AuthorityRecord: the fleet's CAs, keys sealed. */
+  authority: (name: string) => `authority/${name}`,
+  /** JSON RevocationRecord; subject is cluster/<name>, node/<cluster>/<node> or serial/<hex>. */
+  revoked: (subject: string) => `revoked/${subject}`,
+  /** JSON AuditRecord; ids rise. */
+  audit: (id: string) => `audit/${id}`,
+} as const;

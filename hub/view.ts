@@ -1,0 +1,20 @@
+import type { CompiledHost } from './compile/types.ts';
+import type { FleetState } from './fleet/state.ts';
+
+/** What this replica knows of a cluster's connections; not in the store, since each replica has its own. */
+export interface Presence {
+  connected(cluster: string): boolean;
+  /** Milliseconds since anything was heard from its agent; undefined when never since this hub started. */
+  heardAgoMs(cluster: string): number | undefined;
+  /** The revision that the cluster agent has acknowledged; undefined when not connected. */
+  acknowledgedRevision(cluster: string): bigint | undefined;
+}
+
+/** Read side of the hub for the API: state, what it compiles to, and who is connected. */
+export interface HubView {
+  state(): FleetState;
+  /** Every host that has a compiled result, ascending. */
+  hosts(): readonly string[];
+  compiled(host: string): CompiledHost | undefined;
+  readonly presence: Presence;
+}

@@ -1,0 +1,3 @@
+export * from './protocol.ts';
+export * from './resource.ts';
+export type { Pipe } from './pipe.ts';

@@ -1,0 +1,14 @@
+/**
+ * One direction-agnostic message stream: a gRPC bidirectional call, or a pair in memory where both roles run
+ * in one process. Frames are delivered in order or the pipe ends.
+ */
+export interface Pipe<Out, In> {
+  /** Queues a frame. Never throws; after the end it does nothing. */
+  send(frame: Out): void;
+  /** Bytes or frames queued and not yet handed to the transport: what back-pressure is judged by. */
+  readonly pending: number;
+  /** Frames from the other end; returns when the other end closes, throws when the pipe breaks. */
+  readonly frames: AsyncIterable<In>;
+  /** Ends the pipe; with an error the other end sees it as broken, and that error's code and message. */
+  close(error?: Error): void;
+}
