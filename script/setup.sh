@@ -1,0 +1,71 @@
+# Sourced by script/demo and script/test: brings a fresh machine to where Headgate runs. Changes nothing
+# global but the packages it names, and only when they are missing. POSIX sh.
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
+cd "$root" || exit 1
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+  say "$*"
+  exit 1
+}
+
+# Runs a command as root: directly, or by sudo where that asks nothing.
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+    sudo -n "$@"
+  else
+    return 126
+  fi
+}
+
+# install_packages NAME…: from the distribution, or the one line to type.
+install_packages() {
+  case "$(uname -s)" in
+  Darwin) fail "Missing: $*. Type: brew install $*" ;;
+  esac
+  command -v apt-get >/dev/null 2>&1 || fail "Missing: $*. Install them with this system's package manager and run again."
+  say "Installing $* from the distribution …"
+  if ! as_root sh -c 'export DEBIAN_FRONTEND=noninteractive
+      apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 ||
+      { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }' sh "$@"; then
+    fail "Could not install $*. Type: sudo apt-get install -y $*"
+  fi
+}
+
+# need COMMAND PACKAGE
+need() {
+  command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || install_packages "$2"
+}
+
+node_major() {
+  node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0
+}
+
+# The host's Node only runs npm on Linux; the pinned Node 24 comes with the lock file.
+setup_node() {
+  case "$(uname -s)" in
+  Linux)
+    [ "$(node_major)" -ge 18 ] || install_packages nodejs npm
+    [ "$(node_major)" -ge 18 ] || fail "Node $(node --version) is too old to run npm here; install Node 18 or later."
+    command -v npm >/dev/null 2>&1 || install_packages npm
+    ;;
+  *) [ "$(node_major)" -ge 24 ] || fail "Needs Node 24 or later. Type: brew install node@24" ;;
+  esac
+}
+
+# npm ci, once per lock file.
+setup_modules() {
+  stamp=node_modules/.headgate-lock
+  if [ -f "$stamp" ] && cmp -s package-lock.json "$stamp"; then return; fi
+  say "Installing the packages of package-lock.json …"
+  npm ci --silent || fail "npm ci failed. Run it by hand to see why: npm ci"
+  cp package-lock.json "$stamp"
+}
+
+setup_node
+need haproxy haproxy
+setup_modules
