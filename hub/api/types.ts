@@ -1,0 +1,239 @@
+/**
+ * Requests and responses of the hub's API. The CLI imports these as types; field names are what
+ * `headgate get -o json` shows, so they are contract.
+ */
+
+/** Ascending rights: a role may all that those before it may. */
+export const roles = ['viewer', 'operator', 'admin'] as const;
+export type Role = (typeof roles)[number];
+
+/** Body of every answer that is not 2xx. */
+export interface ErrorBody {
+  readonly code: string;
+  readonly message: string;
+  readonly object?: string;
+  readonly field?: string;
+  readonly remedy?: string;
+}
+
+export type Item = Readonly<Record<string, unknown>>;
+
+export interface ListResponse<T = Item> {
+  readonly items: readonly T[];
+  /** The store's revision that the list shows. */
+  readonly revision: string;
+}
+
+export interface ClusterItem {
+  readonly name: string;
+  readonly connected: boolean;
+  /** Nodes known, and those whose HAProxy serves a valid configuration. */
+  readonly nodes: number;
+  readonly nodes_ready: number;
+  /** Seconds since its agent was last heard; null when never since this hub started. */
+  readonly age_s: number | null;
+  readonly cordoned: boolean;
+  /** Its reports are older than allowed, in seconds; 0 when fresh. */
+  readonly stale_s: number;
+  readonly routes: number;
+  readonly ingresses: number;
+  readonly problems: number;
+  /** Revision that its agent has acknowledged; null when not connected. */
+  readonly revision: string | null;
+  /** Lowest revision that is live on a node; null when it has none. */
+  readonly live_revision: string | null;
+  readonly uid: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly version: string | null;
+}
+
+export interface NodeItem {
+  readonly name: string;
+  readonly cluster: string;
+  readonly ready: boolean;
+  readonly revision: string;
+  readonly haproxy: string;
+  readonly agent: string;
+  readonly gateway: string;
+}
+
+export interface RouteItem {
+  readonly host: string;
+  readonly path: string;
+  readonly path_type: 'Exact' | 'Prefix';
+  readonly id: string;
+  readonly namespace: string;
+  /** Clusters that contribute, with ready endpoints. */
+  readonly clusters: readonly { readonly name: string; readonly ready: number; readonly backend: string }[];
+  /** Per entry cluster the shares its agent acts on, of 1. */
+  readonly shares: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+export interface HostItem {
+  readonly name: string;
+  readonly namespace: string;
+  readonly routes: number;
+  /** Clusters that serve it. */
+  readonly clusters: readonly string[];
+  readonly conflicts: number;
+  /** RFC 3339, when its last contribution went; null while one stands. */
+  readonly released: string | null;
+}
+
+export interface IngressItem {
+  readonly cluster: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly hosts: readonly string[];
+  readonly rules: number;
+  readonly generation: string;
+  readonly accepted: boolean;
+  readonly reason: string;
+  readonly held_by: string | null;
+}
+
+export interface PolicyItem {
+  readonly kind: string;
+  readonly namespace: string | null;
+  readonly name: string;
+  /** The member cluster it was written in; null at the hub. */
+  readonly cluster: string | null;
+  readonly generation: string;
+  readonly revision: string;
+  readonly accepted: boolean;
+  readonly reason: string;
+  readonly message: string;
+  readonly spec: unknown;
+}
+
+export interface CertificateItem {
+  readonly cluster: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly dns_names: readonly string[];
+  /** RFC 3339. */
+  readonly not_before: string;
+  readonly not_after: string;
+  readonly key_type: string;
+  readonly fingerprint: string;
+}
+
+/** A problem or a condition that is not Accepted, as it stands now. */
+export interface EventItem {
+  readonly severity: 'Error' | 'Warning';
+  readonly code: string;
+  /** Empty at the hub. */
+  readonly cluster: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly reason: string;
+  readonly field: string;
+  readonly message: string;
+  readonly remedy: string;
+  /** File and line, where known. */
+  readonly place: string;
+}
+
+export interface ManifestsRequest {
+  /** YAML or JSON, several documents. */
+  readonly manifests: string;
+  /** What to call the text in errors: a file name. */
+  readonly source?: string;
+  readonly dryRun?: boolean;
+}
+
+export interface ApplyResult {
+  /** `Kind namespace/name`. */
+  readonly object: string;
+  readonly action: 'created' | 'configured' | 'unchanged' | 'deleted' | 'failed';
+  /** Of the write; null when nothing was written. */
+  readonly revision: string | null;
+  readonly error: ErrorBody | null;
+  /** Manifests before and after; null where there is none. */
+  readonly before: unknown;
+  readonly after: unknown;
+}
+
+export interface ApplyResponse {
+  readonly results: readonly ApplyResult[];
+}
+
+export interface AddClusterRequest {
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly role?: 'cluster' | 'node';
+}
+
+export interface AddClusterResponse {
+  readonly name: string;
+  readonly role: 'cluster' | 'node';
+  readonly token: string;
+  /** RFC 3339. */
+  readonly expires: string;
+  readonly revision: string;
+}
+
+export interface RemoveClusterResponse {
+  readonly name: string;
+  readonly revision: string;
+  /** What went with it. */
+  readonly ingresses: number;
+  readonly routes: number;
+  /** Hosts that no other cluster serves; ownership stays for the grace time. */
+  readonly hosts: readonly string[];
+}
+
+export interface CordonRequest {
+  readonly cordoned: boolean;
+}
+
+export interface RevisionResponse {
+  readonly revision: string;
+  readonly changed: boolean;
+}
+
+export interface WeightsRequest {
+  readonly host: string;
+  /** "/" for the whole host is a path like any other; absent: every path of the host. */
+  readonly path?: string;
+  readonly weights: Readonly<Record<string, number>>;
+}
+
+export interface WeightsResponse extends RevisionResponse {
+  /** `TrafficPolicy namespace/name`. */
+  readonly policy: string;
+  readonly target: string;
+  readonly action: 'created' | 'configured' | 'unchanged';
+}
+
+export interface GuardItem {
+  readonly id: string;
+  readonly cluster: string;
+  readonly guard: string;
+  readonly message: string;
+  readonly holds: number;
+}
+
+export interface StatusResponse {
+  readonly fleet: string;
+  readonly version: string;
+  readonly epoch: string;
+  readonly revision: string;
+  /** What needs a person, worst first. */
+  readonly attention: readonly EventItem[];
+  readonly attention_total: number;
+  readonly guards: readonly GuardItem[];
+  readonly clusters: readonly ClusterItem[];
+  readonly totals: { readonly hosts: number; readonly routes: number; readonly policies: number };
+}
+
+export interface DescribeResponse {
+  readonly title: string;
+  readonly sections: readonly DescribeSection[];
+}
+
+export interface DescribeSection {
+  readonly title: string;
+  readonly rows: readonly Item[];
+}

@@ -1,0 +1,36 @@
+import { once } from 'node:events';
+import type { Server } from 'node:net';
+import { HeadgateError } from '../errors.ts';
+import { type Address, boundAddress, formatAddress } from './address.ts';
+
+/**
+ * Starts listening and gives the address with the real port.
+ * @throws HeadgateError HG2002 when the address is taken, not ours or not allowed
+ */
+export async function listen(server: Server, address: Address, what: string, backlog?: number): Promise<Address> {
+  server.listen({ host: address.host, port: address.port, ...(backlog === undefined ? {} : { backlog }) });
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new HeadgateError('HG2002', `cannot listen on ${formatAddress(address)} for ${what}: ${reason(code)}`, {
+      remedy: 'stop what holds the port, or give another address',
+      cause: error,
+    });
+  }
+  return boundAddress(server.address(), address);
+}
+
+function reason(code: string): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return 'the port is taken';
+    case 'EACCES':
+      return 'not permitted';
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return 'this machine has no such address';
+    default:
+      return code;
+  }
+}

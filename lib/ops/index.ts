@@ -1,0 +1,2 @@
+export * from './ops-server.ts';
+export { createRegistry } from './registry.ts';
