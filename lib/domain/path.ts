@@ -1,0 +1,65 @@
+import { PathType, type Route } from '../../proto/gen/headgate/v1/configured.ts';
+
+const unreserved = /^[A-Za-z0-9\-._~]$/;
+
+/**
+ * The normal form of a request's path, without its query, in which every match is made: escapes of
+ * unreserved characters decoded, other escapes in upper case (RFC 3986, 6.2.2), slashes merged, then dot
+ * segments removed with ".." at the root dropped. "%2F" and ";" stay what they are, and so does a "%" that
+ * begins no escape.
+ */
+export function normalPath(path: string): string {
+  const decoded = path.replace(/%([0-9A-Fa-f]{2})/g, (escape, hex: string) => {
+    const character = String.fromCharCode(Number.parseInt(hex, 16));
+    return unreserved.test(character) ? character : escape.toUpperCase();
+  });
+  const segments = decoded.replace(/\/{2,}/g, '/').split('/');
+  const kept: string[] = [];
+  // The text before the first slash is no segment; a path that has any is not absolute.
+  for (const segment of segments[0] === '' ? segments.slice(1) : segments) {
+    if (segment === '..') kept.pop();
+    else if (segment !== '.') kept.push(segment);
+  }
+  const last = segments.at(-1);
+  // "/a/." and "/a/b/.." name the folder: its slash stays.
+  if ((last === '.' || last === '..') && kept.at(-1) !== '') kept.push('');
+  return `/${kept.join('/')}`.replace(/^\/{2,}/, '/');
+}
+
+/** Whether a rule's path can be matched at all: absolute, visible ASCII, and none of what ends a path. */
+export function validRulePath(path: string): boolean {
+  return path.length <= 4096 && /^\/[\x21-\x7e]*$/.test(path) && !/[?#]/.test(path);
+}
+
+/**
+ * The path that a route is known by. The Ingress API ignores a Prefix path's final slash, so "/a" and "/a/"
+ * are one route; an Exact path keeps its own.
+ */
+export function routePath(pathType: PathType, path: string): string {
+  const normal = normalPath(path);
+  return pathType === PathType.PREFIX && normal.length > 1 ? normal.replace(/\/$/, '') : normal;
+}
+
+/** Whether a route's path matches a request's path in normal form (Ingress API: whole elements, case-sensitive). */
+export function pathMatches(pathType: PathType, rulePath: string, path: string): boolean {
+  if (pathType === PathType.EXACT) return path === rulePath;
+  if (rulePath === '/') return true;
+  return path.startsWith(rulePath) && (path.length === rulePath.length || path[rulePath.length] === '/');
+}
+
+/**
+ * The reference matcher: Exact before Prefix, then the longest.
+ * @param path in normal form.
+ */
+export function matchRoute<R extends Pick<Route, 'pathType' | 'path'>>(
+  routes: readonly R[],
+  path: string,
+): R | undefined {
+  let best: R | undefined;
+  for (const route of routes) {
+    if (!pathMatches(route.pathType, route.path, path)) continue;
+    if (route.pathType === PathType.EXACT) return route;
+    if (best === undefined || route.path.length > best.path.length) best = route;
+  }
+  return best;
+}
