@@ -19,7 +19,7 @@ export interface SplitInput {
   /** Ready endpoints per contributing cluster; own counts are live, others are the hub's. */
   readonly ready: ReadonlyMap<string, number>;
   readonly traffic: Traffic | undefined;
-  /** Clusters absent here are unknown: never used. */
+  /** Clusters absent here are unknown: never used, but for `self`. */
   readonly clusters: ReadonlyMap<string, ClusterCondition>;
   /** Milliseconds on the caller's monotonic clock. */
   readonly now: number;
@@ -31,6 +31,8 @@ export interface SplitInput {
 export interface SplitMemory {
   /** Per tier: since when it has been well after having been left; 0 when it was never left. */
   readonly wellSince: readonly (number | undefined)[];
+  /** Per tier: what it last kept of all that reached it, in SHARE_UNITS. */
+  readonly keeps: readonly number[];
   /** Clusters that were in the split and when they left it. */
   readonly leftAt: ReadonlyMap<string, number>;
   readonly lastShares: ReadonlyMap<string, number>;
@@ -39,9 +41,12 @@ export interface SplitMemory {
 export interface SplitResult {
   /** Sum to SHARE_UNITS; empty when nothing is usable. Descending by share, then by name. */
   readonly shares: readonly { readonly cluster: string; readonly share: number }[];
-  /** Every other cluster with a contribution that may still serve, best first; for request time. */
+  /**
+   * Every cluster that may still serve, best first, for request time: the reader skips the one that failed.
+   * A cluster that has the whole split is not named again.
+   */
   readonly fallbacks: readonly string[];
-  /** Where a returning client may still go: the split's clusters and those draining. Ascending. */
+  /** Where a returning client may still go: the split's clusters and those draining. Ascending; empty without affinity. */
   readonly sticky: readonly string[];
   /** First tier in use. */
   readonly tier: number;
