@@ -19,10 +19,12 @@ export const keys = {
   cluster: (name: string) => `cluster/${name}`,
   /** JSON TokenRecord, by the token's public id. */
   token: (id: string) => `token/${id}`,
+  tokenPrefix: 'token/',
   /** JSON AuthorityRecord: the fleet's CAs, keys sealed. */
   authority: (name: string) => `authority/${name}`,
   /** JSON RevocationRecord; subject is cluster/<name>, node/<cluster>/<node> or serial/<hex>. */
   revoked: (subject: string) => `revoked/${subject}`,
+  revokedPrefix: 'revoked/',
   /** JSON AuditRecord; ids rise. */
   audit: (id: string) => `audit/${id}`,
 } as const;

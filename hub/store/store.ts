@@ -1,6 +1,6 @@
 import type { Epoch } from '../../lib/sync/index.ts';
 
-/** A stored value. Revisions rise by one per committed transaction, over the whole store. */
+/** A stored value. Revisions rise by one per committed transaction that changes something, over the whole store. */
 export interface Entry {
   readonly key: string;
   readonly value: Uint8Array;
@@ -11,7 +11,7 @@ export interface Entry {
 }
 
 export interface Page {
-  /** Ascending by key. */
+  /** Ascending by key, in the order of its UTF-8 bytes. */
   readonly entries: readonly Entry[];
   /** The store's revision that the page shows. */
   readonly revision: bigint;
@@ -28,9 +28,14 @@ export type Operation =
 export interface Transaction {
   /** All must hold, or nothing is written. */
   readonly conditions?: readonly Condition[];
+  /** A key at most once. */
   readonly operations: readonly Operation[];
 }
 
+/** What one transaction may hold in every implementation: etcd's default for --max-txn-ops, and its 1.5 MiB request. */
+export const transactionLimits = { operations: 128, bytes: 1 << 20 } as const;
+
+/** A transaction that changes nothing commits at the present revision. */
 export type Commit = { readonly committed: true; readonly revision: bigint } | { readonly committed: false };
 
 export type Change =
@@ -66,7 +71,8 @@ export interface Store extends AsyncDisposable {
   transact(transaction: Transaction): Promise<Commit>;
   /**
    * Every change after `fromRevision` under `prefix`, in order, each once. Throws HG4002 when it cannot
-   * promise that (compaction, gap, watcher error): range again and watch from the page's revision.
+   * promise that (compaction, gap, watcher error): range again and watch from the page's revision. Ends when
+   * the signal is aborted.
    */
   watch(prefix: string, fromRevision: bigint, signal: AbortSignal): AsyncIterable<WatchBatch>;
   /** @param ttl milliseconds. Kept alive by the store until disposed. */
