@@ -1,0 +1,84 @@
+import type { Listeners } from '../data-plane.ts';
+import type { MapName } from './names.ts';
+
+/** One server line. `name` is unique in its backend and derived from address and port. */
+export interface Server {
+  readonly name: string;
+  /** IPv4 or IPv6 literal, without brackets. */
+  readonly address: string;
+  readonly port: number;
+  /** drain: finishes what it has, gets nothing new. */
+  readonly state: 'ready' | 'drain';
+}
+
+/** A backend of the default profile: spare, or assigned to a backend resource. */
+export interface Slot {
+  /** `s0000`. */
+  readonly name: string;
+  /** Name of the backend resource (<namespace>/<service>/<port>); undefined: spare. */
+  readonly backend: string | undefined;
+  /** By server name. */
+  readonly servers: ReadonlyMap<string, Server>;
+}
+
+/** A backend towards another cluster's gateways. */
+export interface PeerSlot {
+  /** `p00`. */
+  readonly name: string;
+  readonly cluster: string | undefined;
+  /** DNS name that the gateways' certificates carry; undefined until the peer is known. */
+  readonly serverName: string | undefined;
+  readonly servers: ReadonlyMap<string, Server>;
+}
+
+export interface CertificateEntry {
+  /** Relative to HAProxy's folder. */
+  readonly file: string;
+  /** SNI names it serves, ascending; `*.x` covers one label. Never empty. */
+  readonly hosts: readonly string[];
+  /** Key and chain, PEM. */
+  readonly pem: string;
+}
+
+/** A map's entries with their text at hand; see MapTable. */
+export interface MapView extends Iterable<readonly [string, string]> {
+  get(key: string): string | undefined;
+  readonly size: number;
+  /** The map file: one `key value` a line. */
+  text(): string;
+}
+
+/** Everything that HAProxy should hold, apart from what is fixed at start (Fixed). */
+export interface Desired {
+  readonly maps: Readonly<Record<MapName, MapView>>;
+  /** By slot number. */
+  readonly slots: readonly Slot[];
+  readonly peers: readonly PeerSlot[];
+  /** By file. */
+  readonly certificates: ReadonlyMap<string, CertificateEntry>;
+}
+
+/** What is fixed when HAProxy starts, or changes by its own command. PEM and addresses. */
+export interface Fixed {
+  readonly cluster: string;
+  /** Real ports: `:0` is already resolved. */
+  readonly listeners: Listeners;
+  /** Leaf, chain and key in one PEM. */
+  readonly gatewayCertificate: string;
+  readonly gatewayCa: string;
+  /** Self-made leaf and key in one PEM. */
+  readonly defaultCertificate: string;
+  /** Worker threads; undefined leaves it to HAProxy. */
+  readonly threads: number | undefined;
+}
+
+/** Which slot holds what: kept in the ledger, so that a restart changes no assignment. */
+export interface Assignments {
+  /** Slots in the pool. */
+  readonly slots: number;
+  readonly peerSlots: number;
+  /** Backend resource name → slot number. */
+  readonly backends: ReadonlyMap<string, number>;
+  /** Cluster → peer slot number. */
+  readonly peers: ReadonlyMap<string, number>;
+}

@@ -1,0 +1,90 @@
+import { hash } from 'node:crypto';
+
+/**
+ * Every file that HAProxy reads, relative to its working directory. HAProxy is started there, so neither the
+ * configuration nor a runtime command ever holds the folder's own path, and the names below are also the names
+ * by which the runtime API knows maps, certificates and lists.
+ */
+export const files = {
+  /** What `-f` is given: HAProxy loads every *.cfg in it, in lexical order. */
+  configuration: 'conf',
+  base: 'conf/00-base.cfg',
+  peers: 'conf/60-peers.cfg',
+  crtList: 'certs/crt-list.txt',
+  /** Self-made certificate for an unknown SNI; first in the list. */
+  defaultCertificate: 'certs/default.pem',
+  /** Own leaf, chain and key of the gateway link. */
+  gatewayCertificate: 'gateway/gateway.pem',
+  gatewayCa: 'gateway/ca.pem',
+} as const;
+
+/** Unix sockets, relative to the same folder. */
+export const sockets = {
+  worker: 'run/worker.sock',
+  metrics: 'run/metrics.sock',
+  /** From the TLS pass-through front to the terminating frontend. */
+  terminate: 'run/terminate.sock',
+} as const;
+
+/**
+ * host: host name → host id; wildcard: what follows `*.` → host id; path: host id + normal path + `#` → route id
+ * (longest prefix); split: route id → targets; sticky: route id `.` cluster tag → backend; gateway: route id → own
+ * slot; peer: client certificate's CN → cluster; tag: peer slot → cluster tag; passthrough: SNI → backend.
+ */
+export const mapNames = [
+  'host',
+  'wildcard',
+  'path',
+  'split',
+  'sticky',
+  'gateway',
+  'peer',
+  'tag',
+  'passthrough',
+] as const;
+
+export type MapName = (typeof mapNames)[number];
+
+export function mapFile(map: MapName): string {
+  return `maps/${map}.map`;
+}
+
+/** Slots in one configuration file: a change rewrites that much. */
+export const SLOTS_PER_FILE = 64;
+
+export function slotFile(slot: number): string {
+  return `conf/50-slots-${String(Math.floor(slot / SLOTS_PER_FILE)).padStart(4, '0')}.cfg`;
+}
+
+export function slotName(slot: number): string {
+  return `s${String(slot).padStart(4, '0')}`;
+}
+
+export function peerSlotName(slot: number): string {
+  return `p${String(slot).padStart(2, '0')}`;
+}
+
+/** HAProxy backend that answers 503 to everything. */
+export const NOTHING = 'nothing';
+
+/** Id of a host in map keys: fixed length, so no host's keys are a prefix of another's. */
+export function hostId(host: string): string {
+  return hash('sha256', host, 'hex').slice(0, 12);
+}
+
+export function serverName(address: string, port: number): string {
+  return `e-${hash('sha256', `${address} ${port}`, 'hex').slice(0, 12)}`;
+}
+
+/** Opaque name of a cluster in affinity cookies. */
+export function clusterTag(cluster: string): string {
+  return hash('sha256', `headgate affinity ${cluster}`, 'hex').slice(0, 12);
+}
+
+/**
+ * File of a certificate. The hosts are part of the name: other hosts make another file and list entry, so the
+ * new entry stands before the old one goes.
+ */
+export function certificateFile(resourceName: string, hosts: readonly string[]): string {
+  return `certs/c-${hash('sha256', [resourceName, ...hosts].join('\0'), 'hex').slice(0, 16)}.pem`;
+}
