@@ -28,3 +28,18 @@ export const keys = {
   /** JSON AuditRecord; ids rise. */
   audit: (id: string) => `audit/${id}`,
 } as const;
+
+/** Reads a key of `keys.report`; undefined for any other. */
+export function parseReportKey(key: string): { cluster: string; type: string; name: string } | undefined {
+  const [prefix, cluster, type, ...name] = key.split('/');
+  if (prefix !== 'report' || cluster === undefined || type === undefined || name.length === 0) return undefined;
+  return { cluster, type, name: name.join('/') };
+}
+
+/** Reads a key of `keys.held`; undefined for any other. */
+export function parseHeldKey(key: string): { guard: string; cluster: string; type: string; name: string } | undefined {
+  const [prefix, guard, cluster, type, ...name] = key.split('/');
+  if (prefix !== 'held' || guard === undefined || cluster === undefined || type === undefined || name.length === 0)
+    return undefined;
+  return { guard, cluster, type, name: name.join('/') };
+}
