@@ -49,6 +49,8 @@ export interface ErrorDetail {
   readonly object?: string;
   /** Path of the field in the object. */
   readonly field?: string;
+  /** Where it stands, as `file:line`; relative to the folder that was read. */
+  readonly place?: string;
   /** One sentence: how to mend it. */
   readonly remedy?: string;
   readonly cause?: unknown;
@@ -59,6 +61,7 @@ export class HeadgateError extends Error {
   readonly code: Code;
   readonly object: string | undefined;
   readonly field: string | undefined;
+  readonly place: string | undefined;
   readonly remedy: string | undefined;
 
   constructor(code: Code, message: string, detail: ErrorDetail = {}) {
@@ -67,6 +70,7 @@ export class HeadgateError extends Error {
     this.code = code;
     this.object = detail.object;
     this.field = detail.field;
+    this.place = detail.place;
     this.remedy = detail.remedy;
   }
 
@@ -83,7 +87,7 @@ export class HeadgateError extends Error {
 
   /** One line: what, why, how to mend. */
   line(): string {
-    const where = [this.object, this.field].filter((part) => part !== undefined).join(' ');
+    const where = [this.place, this.object, this.field].filter((part) => part !== undefined).join(' ');
     return `${this.code} ${where === '' ? '' : `${where}: `}${this.message}${this.remedy === undefined ? '' : `; ${this.remedy}`}`;
   }
 
