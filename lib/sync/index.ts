@@ -1,4 +1,9 @@
+export * from './epoch.ts';
+export * from './pipe-pair.ts';
+export * from './pipe.ts';
 export * from './protocol.ts';
 export * from './publication.ts';
+export * from './receiver.ts';
 export * from './resource.ts';
-export type { Pipe } from './pipe.ts';
+export * from './sender.ts';
+export * from './speaker-register.ts';

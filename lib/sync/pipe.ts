@@ -5,10 +5,18 @@
 export interface Pipe<Out, In> {
   /** Queues a frame. Never throws; after the end it does nothing. */
   send(frame: Out): void;
-  /** Bytes or frames queued and not yet handed to the transport: what back-pressure is judged by. */
+  /** Frames queued and not yet handed to the transport: what back-pressure is judged by. */
   readonly pending: number;
-  /** Frames from the other end; returns when the other end closes, throws when the pipe breaks. */
+  /** Resolves once more frames may be queued without the queue growing past its mark, or the pipe has ended. */
+  writable(): Promise<void>;
+  /**
+   * Frames from the other end, for one reader; returns when the other end closes or this end was closed,
+   * throws a HeadgateError when the pipe breaks.
+   */
   readonly frames: AsyncIterable<In>;
   /** Ends the pipe; with an error the other end sees it as broken, and that error's code and message. */
   close(error?: Error): void;
 }
+
+/** Frames that may wait in a pipe before its writer should hold back. */
+export const pipeHighWater = 16;

@@ -30,7 +30,10 @@ export interface Refusal {
   readonly error: HeadgateError;
 }
 
-/** Where a receiver puts what it gets. */
+/**
+ * Where a receiver puts what it gets. One object per durable copy, shared by the streams that follow each
+ * other: a new stream waits until its predecessor's last accept has settled.
+ */
 export interface ReceiverSink {
   readonly inventory: Pick<Inventory, 'get' | 'types' | 'ofType' | 'typeDigest'>;
   /** Epoch and revision held; `undefined` before the first delta ever. */
