@@ -14,10 +14,14 @@ import {
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { ReceiverFrame, SenderFrame } from "./sync.ts";
+import { Failure, ReceiverFrame, SenderFrame } from "./sync.ts";
 
 export interface ReportRequest {
-  readonly frame: SenderFrame | undefined;
+  readonly frame:
+    | SenderFrame
+    | undefined;
+  /** Alone, as the stream's last message. */
+  readonly failure: Failure | undefined;
 }
 
 export interface ReportResponse {
@@ -25,13 +29,16 @@ export interface ReportResponse {
 }
 
 function createBaseReportRequest(): ReportRequest {
-  return { frame: undefined };
+  return { frame: undefined, failure: undefined };
 }
 
 export const ReportRequest: MessageFns<ReportRequest> = {
   encode(message: ReportRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.frame !== undefined) {
       SenderFrame.encode(message.frame, writer.uint32(10).fork()).join();
+    }
+    if (message.failure !== undefined) {
+      Failure.encode(message.failure, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -57,6 +64,14 @@ export const ReportRequest: MessageFns<ReportRequest> = {
             message.frame = SenderFrame.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.failure = Failure.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -74,6 +89,9 @@ export const ReportRequest: MessageFns<ReportRequest> = {
     if (message.frame !== undefined) {
       obj.frame = SenderFrame.toJSON(message.frame);
     }
+    if (message.failure !== undefined) {
+      obj.failure = Failure.toJSON(message.failure);
+    }
     return obj;
   },
 
@@ -84,6 +102,9 @@ export const ReportRequest: MessageFns<ReportRequest> = {
     const message = createBaseReportRequest() as any;
     message.frame = (object.frame !== undefined && object.frame !== null)
       ? SenderFrame.fromPartial(object.frame)
+      : undefined;
+    message.failure = (object.failure !== undefined && object.failure !== null)
+      ? Failure.fromPartial(object.failure)
       : undefined;
     return message;
   },
