@@ -8,7 +8,7 @@ export interface Address {
 }
 
 /**
- * Reads `HOST:PORT`, `[IPV6]:PORT` or `:PORT` (every address). Port 0 asks for any free one.
+ * Reads `HOST:PORT`, `[IPV6]:PORT` or `:PORT` (every IPv4 address). Port 0 asks for any free one.
  * @throws HeadgateError HG2001
  */
 export function parseAddress(text: string, what = 'address'): Address {
@@ -19,7 +19,7 @@ export function parseAddress(text: string, what = 'address'): Address {
       remedy: 'give for example 127.0.0.1:7443 or [::1]:7443',
     });
   }
-  return { host: match[1] ?? (match[2] === '' || match[2] === undefined ? '::' : match[2]), port };
+  return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
 }
 
 export function formatAddress({ host, port }: Address): string {

@@ -1,0 +1,91 @@
+import { hostname } from 'node:os';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import type { AgentOptions, AgentRole } from '../../agent/options.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { HeadgateError } from '../../lib/errors.ts';
+import { createLog } from '../../lib/log.ts';
+import { withConfigFile } from '../config-file.ts';
+import { address, label, parseFlags } from '../flags.ts';
+import type { Globals } from '../globals.ts';
+import { printReady, untilSignal } from '../run.ts';
+
+const roleNames: readonly AgentRole[] = ['cluster', 'node'];
+
+const agentFlags = z.object({
+  hub: z.string().transform((text) => text.split(',')).pipe(z.array(address).min(1)),
+  cluster: label,
+  node: label.default(nodeName()),
+  roles: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(z.enum(roleNames as [AgentRole, ...AgentRole[]], 'is cluster, node, or cluster,node')).min(1)),
+  source: z.string().optional(),
+  data: z.string().min(1),
+  join: z.string().optional(),
+  listenHttp: address,
+  listenHttps: address,
+  listenGateway: address,
+  advertise: address.optional(),
+  listenNodes: address.optional(),
+  proxyProtocol: z.boolean().default(false),
+  tlsPassthrough: z.boolean().default(false),
+  keyFile: z.string().optional(),
+  ops: address,
+  haproxy: z.string().min(1),
+});
+
+export async function agent(globals: Globals, command: Command): Promise<void> {
+  const { log, options } = {
+    log: createLog('agent', globals.verbose === true ? 'debug' : 'info'),
+    options: agentOptions(await withConfigFile(command, globals.config), process.env['HEADGATE_JOIN']),
+  };
+  // A token in the environment is not for HAProxy or anything else that is started.
+  delete process.env['HEADGATE_JOIN'];
+  const { runAgent } = await import('../../agent/agent.ts');
+  await untilSignal(async (signal) => {
+    await runAgent(options, { log, clock: systemClock, signal, ready: (fields) => printReady('agent', fields) });
+  });
+}
+
+/** @throws HeadgateError HG2001 */
+export function agentOptions(given: unknown, token: string | undefined): AgentOptions {
+  const { hub, roles, source, join, ...flags } = parseFlags(agentFlags, given);
+  return {
+    ...flags,
+    hubs: hub,
+    roles: new Set(roles),
+    source: sourceOf(source, roles.includes('cluster')),
+    join: join !== undefined ? { file: join } : token === undefined ? undefined : { token },
+    advertise: flags.advertise,
+    listenNodes: flags.listenNodes,
+    keyFile: flags.keyFile,
+  };
+}
+
+function sourceOf(source: string | undefined, needed: boolean): AgentOptions['source'] {
+  if (!needed) {
+    if (source === undefined) return undefined;
+    throw new HeadgateError('HG2001', '--source is for the cluster role', { remedy: 'leave it out, or add the role' });
+  }
+  if (source === undefined) throw new HeadgateError('HG2001', '--source is missing', { remedy: 'give directory:DIR' });
+  if (source.startsWith('directory:') && source !== 'directory:') {
+    return { kind: 'directory', folder: source.slice('directory:'.length) };
+  }
+  const later = source === 'kubernetes';
+  throw new HeadgateError('HG2001', `--source ${source} ${later ? 'is not in this release' : 'is unknown'}`, {
+    remedy: 'give directory:DIR',
+  });
+}
+
+/** The host's name as a label. */
+function nodeName(): string {
+  const name = hostname().toLowerCase().split('.')[0]?.replaceAll(/[^a-z0-9-]/g, '-').replaceAll(/^-+|-+$/g, '');
+  return name === undefined || name === '' ? 'node' : name.slice(0, 63);
+}
+
+export async function agentStop(flags: { readonly data?: string }): Promise<void> {
+  const { data } = parseFlags(z.object({ data: z.string().min(1) }), flags);
+  const { stopAgent } = await import('../../agent/stop.ts');
+  await stopAgent(data);
+}
