@@ -1,0 +1,68 @@
+import {
+  Inventory,
+  resource,
+  type Publication,
+  type ReceiverSink,
+  type Refusal,
+  type ResourceDelta,
+} from '../../lib/sync/index.ts';
+import { Verdict } from '../../proto/gen/headgate/v1/reported.ts';
+import { decodable } from '../decoding.ts';
+
+/**
+ * What the nodes say, summed for the hub: their `node` resources under the name the TLS session gives, and one
+ * `verdict` per resource that at least one node rejected. A resource without a verdict is programmed wherever
+ * the node's revision has passed it. Kept in memory: a node that reconnects tells it again.
+ */
+export class NodeReports {
+  readonly #up: Publication;
+  readonly #inventories = new Map<string, Inventory>();
+
+  constructor(up: Publication) {
+    this.#up = up;
+  }
+
+  sink(node: string): ReceiverSink {
+    let inventory = this.#inventories.get(node);
+    if (inventory === undefined) this.#inventories.set(node, (inventory = new Inventory()));
+    const held = inventory;
+    return {
+      inventory: held,
+      held: () => undefined,
+      accept: async (delta) => await Promise.resolve(this.#accept(node, held, delta)),
+    };
+  }
+
+  #accept(node: string, inventory: Inventory, delta: ResourceDelta): readonly Refusal[] {
+    const { upserts: decoded, refusals } = decodable(delta.upserts);
+    // The node's name is the TLS session's; a node resource under another name is not believed.
+    const upserts = decoded.filter(({ type, name }) => type !== 'node' || name === node);
+    inventory.apply({ upserts, removals: delta.removals });
+    const verdicts = new Set(
+      [...upserts, ...delta.removals].filter(({ type }) => type === 'verdict').map(({ name }) => name),
+    );
+    this.#up.publish({ upserts: upserts.filter(({ type }) => type === 'node'), removals: [] });
+    for (const name of verdicts) this.#sum(name);
+    return refusals;
+  }
+
+  #sum(name: string): void {
+    const said = [...this.#inventories.values()].flatMap((inventory) => {
+      const one = inventory.get('verdict', name);
+      return one === undefined ? [] : [Verdict.decode(one.body)];
+    });
+    const [first] = said;
+    if (first === undefined) {
+      this.#up.publish({ upserts: [], removals: [{ type: 'verdict', name }] });
+      return;
+    }
+    const nodes = this.#inventories.size;
+    const summed = Verdict.encode({
+      ...first,
+      nodes,
+      programmed: nodes - said.length,
+      rejections: said.flatMap(({ rejections }) => rejections),
+    }).finish();
+    this.#up.publish({ upserts: [resource('verdict', name, summed)], removals: [] });
+  }
+}

@@ -1,0 +1,41 @@
+import { HeadgateError } from '../lib/errors.ts';
+import type { Refusal, Resource } from '../lib/sync/index.ts';
+import {
+  Backend,
+  Certificate,
+  Endpoints,
+  Host,
+  HostSplit,
+  Peer,
+  Settings,
+} from '../proto/gen/headgate/v1/configured.ts';
+import { NodeInfo, Verdict } from '../proto/gen/headgate/v1/reported.ts';
+
+/** Bodies that an agent reads; a type that is not here passes untouched. */
+const decoders: Readonly<Record<string, (body: Uint8Array) => unknown>> = {
+  host: (body) => Host.decode(body),
+  split: (body) => HostSplit.decode(body),
+  backend: (body) => Backend.decode(body),
+  endpoints: (body) => Endpoints.decode(body),
+  peer: (body) => Peer.decode(body),
+  'own-certificate': (body) => Certificate.decode(body),
+  settings: (body) => Settings.decode(body),
+  node: (body) => NodeInfo.decode(body),
+  verdict: (body) => Verdict.decode(body),
+};
+
+/** Splits what came into what can be decoded and what is refused by name; the rest of a delta stands. */
+export function decodable(received: readonly Resource[]): { upserts: Resource[]; refusals: Refusal[] } {
+  const upserts: Resource[] = [];
+  const refusals: Refusal[] = [];
+  for (const one of received) {
+    try {
+      decoders[one.type]?.(one.body);
+      upserts.push(one);
+    } catch (thrown) {
+      const { type, name, digest } = one;
+      refusals.push({ type, name, digest, error: HeadgateError.from(thrown, 'HG3006', 'cannot be decoded') });
+    }
+  }
+  return { upserts, refusals };
+}
