@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { HeadgateError } from '../errors.ts';
+import { HeadgateError, unreachable } from '../errors.ts';
 import { API_VERSION, laterKinds, policyKinds, type PolicyKind } from '../policy/schemas.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { slicesOfEndpoints } from './endpoints.ts';
@@ -152,6 +152,8 @@ class DocumentReader {
         const spec = this.#check(secretSpec, value, []);
         return spec === undefined ? [] : [{ ...object, kind, spec }];
       }
+      default:
+        return unreachable(kind);
     }
   }
 
@@ -191,6 +193,8 @@ class DocumentReader {
         const spec = this.#check(policyKinds[kind].spec, raw, ['spec']);
         return spec === undefined ? [] : [{ ...object, ...written, kind, spec }];
       }
+      default:
+        return unreachable(kind);
     }
   }
 

@@ -53,7 +53,7 @@ function read(text: string, file: string): readonly RawDocument[] {
 function rawDocument(document: Document.Parsed, lineCounter: LineCounter): RawDocument {
   const lineAt = (node: unknown): number | undefined => {
     const range = (node as Partial<Node> | null)?.range;
-    return range == null ? undefined : lineCounter.linePos(range[0]).line;
+    return range === undefined || range === null ? undefined : lineCounter.linePos(range[0]).line;
   };
   const line = lineAt(document.contents) ?? 1;
   return {

@@ -1,0 +1,61 @@
+import { quoted } from '../../../lib/manifest/quoted.ts';
+import type { Fault } from './problems.ts';
+
+/** Prefixes whose keys are meant for a proxy: Headgate's own and those of the dialects it will read. */
+const PREFIXES = [
+  'headgate.dev/',
+  'haproxy.org/',
+  'haproxy.com/',
+  'haproxy-ingress.github.io/',
+  'ingress.kubernetes.io/',
+  'nginx.ingress.kubernetes.io/',
+] as const;
+
+/**
+ * Keys that let only some requests in: authentication, allow and deny lists, client certificates. To serve
+ * without them would open what its owner closed.
+ */
+const PROTECTING = /^((auth|oauth)(-|$)|(allow|deny|white|black)-?list|client-(ca|crt-optional|strict-sni)$|satisfy$)/;
+
+/** Raw configuration whose words say that it decides who gets in. */
+const SNIPPET = /(snippet|^config-)/;
+const GUARDING_WORDS = /\b(allow|deny|auth\w*|satisfy|ssl_client_\w+|ssl_c_\w+|http-request|tcp-request|return)\b/;
+
+/** Annotations with a known prefix, ascending by key. */
+export function knownAnnotations(annotations: ReadonlyMap<string, string>): Map<string, string> {
+  return new Map([...annotations].filter(([key]) => prefixOf(key) !== undefined).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** None is honoured in this release: each is a fault, and one that protects is an error. */
+export function annotationFaults(annotations: ReadonlyMap<string, string>): Fault[] {
+  return [...knownAnnotations(annotations)].map(([key, value]): Fault => {
+    const field = `metadata.annotations[${key}]`;
+    if (protects(key, value)) {
+      return {
+        code: 'HG1010',
+        field,
+        message: `annotation ${quoted(key)} protects these routes and is not honoured by this version, so they answer 503`,
+        remedy: 'remove the annotation if the routes may be open to everybody, or serve them by another controller',
+        severity: 'error',
+      };
+    }
+    return {
+      code: 'HG1010',
+      field,
+      message: `annotation ${quoted(key)} is not honoured by this version`,
+      remedy: 'remove it, or accept that it has no effect',
+      severity: 'warning',
+    };
+  });
+}
+
+function prefixOf(key: string): string | undefined {
+  return PREFIXES.find((prefix) => key.startsWith(prefix));
+}
+
+function protects(key: string, value: string): boolean {
+  const name = key.slice(key.indexOf('/') + 1);
+  // An empty value switches the setting off in every dialect.
+  if (value.trim() === '') return false;
+  return PROTECTING.test(name) || (SNIPPET.test(name) && GUARDING_WORDS.test(value));
+}

@@ -1,0 +1,52 @@
+import type { SecretManifest, ServiceManifest } from '../../../lib/manifest/manifest.ts';
+import { covers, type UsableCertificate } from './certificate.ts';
+import type { IngressView } from './ingress.ts';
+import type { Fault } from './problems.ts';
+import { tcpPorts } from './service.ts';
+
+/** Services and ports that an Ingress routes to and that are not there. Maps are by `<namespace>/<name>`. */
+export function missingBackends(
+  { body: { namespace }, backends }: IngressView,
+  services: ReadonlyMap<string, ServiceManifest>,
+): Fault[] {
+  return backends.flatMap(({ field, ref }): Fault[] => {
+    const title = `Service ${namespace}/${ref.service}`;
+    const service = services.get(`${namespace}/${ref.service}`);
+    if (service === undefined) {
+      const remedy = 'add the Service, or correct the name; until then this cluster serves nothing here';
+      return [{ code: 'HG1003', field: `${field}.name`, message: `${title} is not there`, remedy, severity: 'error' }];
+    }
+    const ports = tcpPorts(service);
+    if (ports.some(({ name, number }) => (ref.portName === '' ? number === ref.portNumber : name === ref.portName))) {
+      return [];
+    }
+    const message = `${title} has no TCP port ${ref.portName === '' ? ref.portNumber : `"${ref.portName}"`}`;
+    const there = ports.map(({ name, number }) => (name === '' ? number : `${number} ("${name}")`)).join(', ');
+    const remedy = there === '' ? 'give the Service a port' : `use one that it has: ${there}`;
+    return [{ code: 'HG1003', field: `${field}.port`, message, remedy, severity: 'error' }];
+  });
+}
+
+/** Secrets that an Ingress names and that are not there, and hosts that their certificates are not for. */
+export function missingCertificates(
+  { body: { namespace }, tls }: IngressView,
+  secrets: ReadonlyMap<string, SecretManifest>,
+  certificates: ReadonlyMap<string, UsableCertificate>,
+): Fault[] {
+  return tls.flatMap(({ field, secret, hosts }): Fault[] => {
+    const key = `${namespace}/${secret}`;
+    if (!secrets.has(key)) {
+      const message = `Secret ${key} is not there`;
+      const remedy = 'add the Secret, or correct the name; until then the hosts have no certificate here';
+      return [{ code: 'HG1003', field: `${field}.secretName`, message, remedy, severity: 'error' }];
+    }
+    const certificate = certificates.get(key);
+    if (certificate === undefined) return [];
+    return hosts.flatMap(({ host, field: at }): Fault[] => {
+      if (at === undefined || covers(certificate, host)) return [];
+      const message = `the certificate of Secret ${key} is not for "${host}", so it is not used for it`;
+      const remedy = 'name a Secret whose certificate has the host among its DNS names';
+      return [{ code: 'HG1004', field: at, message, remedy, severity: 'warning' }];
+    });
+  });
+}
