@@ -7,6 +7,7 @@ import { spkiHash } from '../../lib/identity/certificate.ts';
 import { labelPattern, type Identity } from '../../lib/identity/identity.ts';
 import { makeKeyAndCsr } from '../../lib/identity/key.ts';
 import { renewalDelay } from '../../lib/identity/renewal.ts';
+import type { TlsCredentials } from '../../lib/identity/tls-credentials.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Credentials } from '../../proto/gen/headgate/v1/enrolment.ts';
 import { keys } from '../store/keys.ts';
@@ -26,13 +27,6 @@ export interface HubAuthorityOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly lifetimes?: Lifetimes;
-}
-
-/** PEM: what a TLS end needs. The certificate is followed by its root, which joining agents look for. */
-export interface TlsCredentials {
-  readonly certificate: string;
-  readonly privateKey: string;
-  readonly ca: string;
 }
 
 const schema = z.strictObject({

@@ -1,0 +1,110 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { HeadgateError } from '../../lib/errors.ts';
+import { identityOf } from '../../lib/identity/certificate.ts';
+import type { Identity } from '../../lib/identity/identity.ts';
+import { makeKey } from '../../lib/identity/key.ts';
+import { createPrivateFile, readPrivateFile, writePrivateFile } from '../../lib/identity/private-file.ts';
+import type { TlsCredentials } from '../../lib/identity/tls-credentials.ts';
+import type { Credentials } from '../../proto/gen/headgate/v1/enrolment.ts';
+
+/** PKCS #8 PEM. */
+export interface AgentKeys {
+  readonly control: string;
+  readonly gateway: string;
+}
+
+/** Who an agent is, as its control certificate says. */
+export type AgentName = Extract<Identity, { readonly cluster: string }>;
+
+export interface AgentCredentials {
+  readonly identity: AgentName;
+  readonly control: TlsCredentials;
+  readonly gateway: TlsCredentials;
+}
+
+const tlsSchema = z.strictObject({ certificate: z.string(), privateKey: z.string(), ca: z.string() });
+const credentialsSchema = z.strictObject({ control: tlsSchema, gateway: tlsSchema });
+const keysSchema = z.strictObject({ control: z.string(), gateway: z.string() });
+
+/**
+ * `DIR/identity`: `credentials.json` (keys and certificates together, so that they never part) and, until the
+ * first enrolment is answered, `pending.json` (the keys that it asks for).
+ */
+export class IdentityFiles {
+  readonly #credentials: string;
+  readonly #pending: string;
+
+  /** @param folder the agent's data folder. */
+  constructor(folder: string) {
+    this.#credentials = join(folder, 'identity', 'credentials.json');
+    this.#pending = join(folder, 'identity', 'pending.json');
+  }
+
+  /** Undefined before the first enrolment. Throws HG2003 for what cannot be read or used. */
+  async load(): Promise<AgentCredentials | undefined> {
+    const text = await readPrivateFile(this.#credentials);
+    if (text === undefined) return undefined;
+    try {
+      const { control, gateway } = credentialsSchema.parse(JSON.parse(text));
+      return checked(control, gateway);
+    } catch (cause) {
+      throw new HeadgateError('HG2003', `'${this.#credentials}' holds no usable identity`, {
+        remedy: 'remove it and enrol anew with a join token from: headgate cluster add NAME',
+        cause,
+      });
+    }
+  }
+
+  async save({ control, gateway }: AgentCredentials): Promise<void> {
+    await writePrivateFile(this.#credentials, JSON.stringify({ control, gateway }));
+    await rm(this.#pending, { force: true });
+  }
+
+  /** The keys to enrol with: the same until `save`, so that an enrolment whose answer was lost can be repeated. */
+  async pendingKeys(): Promise<AgentKeys> {
+    await createPrivateFile(this.#pending, JSON.stringify(await makeKeys()));
+    try {
+      return keysSchema.parse(JSON.parse((await readPrivateFile(this.#pending)) ?? ''));
+    } catch (cause) {
+      throw new HeadgateError('HG2003', `'${this.#pending}' holds no keys`, { remedy: 'remove it', cause });
+    }
+  }
+}
+
+export async function makeKeys(): Promise<AgentKeys> {
+  return { control: await makeKey(), gateway: await makeKey() };
+}
+
+/**
+ * Joins the hub's answer with the keys that it was asked for.
+ *
+ * @throws HG2005 when a certificate is not for its key, or its name is no agent's.
+ */
+export function joinCredentials(answer: Credentials | undefined, keys: AgentKeys): AgentCredentials {
+  if (answer === undefined) throw new HeadgateError('HG2005', 'the hub answered without certificates');
+  const { controlCertificate, controlCa, gatewayCertificate, gatewayCa } = answer;
+  try {
+    return checked(
+      { certificate: `${controlCertificate}${controlCa}`, privateKey: keys.control, ca: controlCa },
+      { certificate: gatewayCertificate, privateKey: keys.gateway, ca: gatewayCa },
+    );
+  } catch (cause) {
+    throw new HeadgateError('HG2005', "the hub's answer holds no usable certificates", { cause });
+  }
+}
+
+function checked(control: TlsCredentials, gateway: TlsCredentials): AgentCredentials {
+  for (const { certificate, privateKey } of [control, gateway]) {
+    if (!new X509Certificate(certificate).checkPrivateKey(createPrivateKey(privateKey))) {
+      throw new HeadgateError('HG1004', 'a key does not match its certificate');
+    }
+  }
+  const identity = identityOf(new X509Certificate(control.certificate));
+  if (identity === undefined || identity.kind === 'hub') {
+    throw new HeadgateError('HG1004', 'the control certificate is not an of an agent');
+  }
+  return { identity, control, gateway };
+}
