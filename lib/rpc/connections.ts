@@ -1,0 +1,143 @@
+import type { X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Clock } from '../clock.ts';
+import { identityOf } from '../identity/certificate.ts';
+import type { Identity } from '../identity/identity.ts';
+import type { Log } from '../log.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+export interface ConnectionLimits {
+  /** New connections per second on average, and at once. */
+  readonly perSecond: number;
+  readonly burst: number;
+  /** TLS handshakes under way. */
+  readonly handshakes: number;
+  /** Connections without a valid certificate: callers that enrol or renew. */
+  readonly anonymous: number;
+  /** Milliseconds and bytes that a connection without a valid certificate may use up. */
+  readonly anonymousMs: number;
+  readonly anonymousBytes: number;
+}
+
+export const defaultConnectionLimits: ConnectionLimits = {
+  perSecond: 500,
+  burst: 2_000,
+  handshakes: 2_048,
+  anonymous: 64,
+  anonymousMs: 30_000,
+  anonymousBytes: 256 * 1024,
+};
+
+/** Who a verified client certificate speaks for. */
+export interface Peer {
+  readonly identity: Identity;
+  /** The certificate's serial number, upper-case hex. */
+  readonly serial: string;
+}
+
+interface Secured {
+  readonly socket: TLSSocket;
+  readonly peer: Peer | undefined;
+  /** Unix milliseconds at which the certificate expires. */
+  readonly expiresAt: number;
+  /** Clock milliseconds at which it was made. */
+  readonly since: number;
+}
+
+/** Reads who a verified peer certificate speaks for; `undefined` for none, or one that is nobody's. */
+export function peerOf(certificate: X509Certificate | undefined, authorized: boolean): Peer | undefined {
+  if (certificate === undefined || !authorized) return undefined;
+  const identity = identityOf(certificate);
+  return identity === undefined ? undefined : { identity, serial: certificate.serialNumber };
+}
+
+/** The live connections of one server, and which new ones it takes. */
+export class Connections {
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #limits: ConnectionLimits;
+  readonly #bucket: TokenBucket;
+  readonly #handshaking = new Set<Socket>();
+  readonly #secured = new Set<Secured>();
+  #anonymous = 0;
+
+  constructor(clock: Clock, log: Log, limits: ConnectionLimits) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#limits = limits;
+    this.#bucket = new TokenBucket(clock, limits.perSecond, limits.burst);
+  }
+
+  /** A TCP connection has come; false when it is one too many and was closed. */
+  opened(socket: Socket): boolean {
+    if (this.#handshaking.size >= this.#limits.handshakes || !this.#bucket.take()) {
+      socket.destroy();
+      return false;
+    }
+    this.#handshaking.add(socket);
+    socket.once('close', () => this.#handshaking.delete(socket));
+    return true;
+  }
+
+  /** The handshake is over or has failed. */
+  handshaken(socket: Socket): void {
+    this.#handshaking.delete(socket);
+  }
+
+  /** A TLS connection stands; false when it is one too many and was closed. */
+  secured(socket: TLSSocket, admit: (peer: Peer) => boolean): boolean {
+    const certificate = socket.getPeerX509Certificate();
+    const peer = peerOf(certificate, socket.authorized);
+    const refused = peer === undefined ? this.#anonymous >= this.#limits.anonymous : !admit(peer);
+    if (refused) {
+      this.#log.warn('connection refused', { remote: socket.remoteAddress, ...peer?.identity, serial: peer?.serial });
+      socket.destroy();
+      return false;
+    }
+    const secured: Secured = {
+      socket,
+      peer,
+      expiresAt: peer === undefined ? Infinity : (certificate?.validToDate.getTime() ?? 0),
+      since: this.#clock.now(),
+    };
+    this.#secured.add(secured);
+    if (peer === undefined) this.#anonymous++;
+    socket.once('close', () => {
+      this.#secured.delete(secured);
+      if (peer === undefined) this.#anonymous--;
+    });
+    return true;
+  }
+
+  /** Cuts connections with a valid certificate that `predicate` picks; gives how many. */
+  closeWhere(predicate: (identity: Identity, serial: string) => boolean): number {
+    return this.#cut(({ peer }) => peer !== undefined && predicate(peer.identity, peer.serial));
+  }
+
+  /** Cuts the connection from `ADDRESS:PORT`. */
+  closeRemote(remote: string): void {
+    this.#cut(({ socket }) => `${socket.remoteAddress}:${socket.remotePort}` === remote);
+  }
+
+  /** Cuts what has outlived its certificate, or its welcome. Called a few times a second. */
+  sweep(): void {
+    const { anonymousMs, anonymousBytes } = this.#limits;
+    const now = this.#clock.now();
+    const wall = this.#clock.wall();
+    this.#cut(({ peer, expiresAt, since, socket }) =>
+      peer === undefined ? now - since > anonymousMs || socket.bytesRead > anonymousBytes : wall > expiresAt,
+    );
+  }
+
+  closeAll(): void {
+    for (const socket of this.#handshaking) socket.destroy();
+    this.#cut(() => true);
+  }
+
+  #cut(predicate: (secured: Secured) => boolean): number {
+    const picked = [...this.#secured].filter(predicate);
+    for (const { socket } of picked) socket.destroy();
+    return picked.length;
+  }
+}
