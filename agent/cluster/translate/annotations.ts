@@ -34,7 +34,7 @@ export function annotationFaults(annotations: ReadonlyMap<string, string>): Faul
       return {
         code: 'HG1010',
         field,
-        message: `annotation ${quoted(key)} protects these routes and is not honoured by this version, so they answer 503`,
+        message: `annotation ${quoted(key)} protects these routes and is not honoured by this version, so this cluster does not serve them`,
         remedy: 'remove the annotation if the routes may be open to everybody, or serve them by another controller',
         severity: 'error',
       };

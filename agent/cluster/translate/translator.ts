@@ -252,7 +252,8 @@ export class Translator {
       return this.#outputs.replace(owner, []);
     const { ports, endpoints, faults } = viewSlice(slice, service, this.#folder);
     const body = { namespace: slice.namespace, service: service.name, ports, endpoints };
-    this.#outputs.replace(owner, [{ type: 'endpoints', name: slice.name, body }, ...problems(slice, faults)]);
+    const derived: Derived[] = slice.spec.addressType === 'FQDN' ? [] : [{ type: 'endpoints', name: slice.name, body }];
+    this.#outputs.replace(owner, [...derived, ...problems(slice, faults)]);
   }
 
   #deriveSecret(key: string, now: number): void {
