@@ -126,10 +126,10 @@ export class HubAuthority implements AsyncDisposable {
   }
 
   /** A client certificate for the admin API, with its key. */
-  async operatorCredentials(name: string): Promise<TlsCredentials> {
+  async operatorCredentials(role: string): Promise<TlsCredentials> {
     const { privateKey, csr } = await makeKeyAndCsr();
     const request = { csr, now: this.#options.clock.wall(), lifetime: this.lifetimes.operator };
-    const certificate = await this.#control.issueOperator(this.fleetName, name, request);
+    const certificate = await this.#control.issueOperator(this.fleetName, role, request);
     return { certificate, privateKey, ca: this.controlCa };
   }
 

@@ -104,11 +104,11 @@ export class Authority {
     return this.#issue(request, new x509.Name([{ CN: [name] }]), { type: 'dns', value: name });
   }
 
-  /** Client leaf for the admin API, PEM; its name is never an agent's or a hub's identity. */
-  async issueOperator(fleet: string, name: string, request: LeafRequest): Promise<string> {
-    return this.#issue(request, subject('operator', fleet), {
+  /** Client leaf for the admin API, PEM: `spiffe://<fleet>/operator/<role>`, never an agent's or a hub's identity. */
+  async issueOperator(fleet: string, role: string, request: LeafRequest): Promise<string> {
+    return this.#issue(request, subject(`operator ${role}`, fleet), {
       type: 'url',
-      value: `spiffe://${fleet}/operator/${name}`,
+      value: `spiffe://${fleet}/operator/${role}`,
     });
   }
 

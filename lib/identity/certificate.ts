@@ -11,14 +11,6 @@ export function identityOf(certificate: X509Certificate): Identity | undefined {
   return names?.startsWith('URI:') === true ? parseSpiffe(names.slice('URI:'.length)) : undefined;
 }
 
-/** The operator's name in a client certificate for the admin API, `spiffe://<fleet>/operator/<name>`. */
-export function operatorOf(certificate: X509Certificate, fleet: string): string | undefined {
-  const match = /^URI:spiffe:\/\/([a-z0-9-]{1,63})\/operator\/([a-z0-9-]{1,63})$/.exec(
-    certificate.subjectAltName ?? '',
-  );
-  return match?.[1] === fleet ? match[2] : undefined;
-}
-
 /** SHA-256 over a certificate's SubjectPublicKeyInfo, base64url: survives a re-issue with the same key. */
 export function spkiHash(certificate: X509Certificate): string {
   return hash('sha256', certificate.publicKey.export({ type: 'spki', format: 'der' }), 'base64url');

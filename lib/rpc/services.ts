@@ -28,8 +28,9 @@ export interface RpcServices {
   readonly report?: (caller: Peer, pipe: Pipe<ReceiverFrame, SenderFrame>) => Promise<void>;
   readonly configure?: (caller: Peer, pipe: Pipe<SenderFrame, ReceiverFrame>) => Promise<void>;
   readonly enrol?: (request: EnrolRequest) => Promise<EnrolResponse>;
-  readonly nonce?: () => Promise<NonceResponse>;
-  readonly renew?: (request: RenewRequest) => Promise<RenewResponse>;
+  /** `connection` names the caller's connection, the same for all of its calls and no other live one's. */
+  readonly nonce?: (connection: string) => Promise<NonceResponse>;
+  readonly renew?: (request: RenewRequest, connection: string) => Promise<RenewResponse>;
 }
 
 export interface ServiceContext {
@@ -67,7 +68,7 @@ export function registerServices(server: Server, services: RpcServices, context:
   }
   const methods = EnrolmentServiceService;
   if (enrol !== undefined) registerUnary(server, context, methods.enrol, enrol);
-  if (nonce !== undefined) registerUnary(server, context, methods.nonce, nonce);
+  if (nonce !== undefined) registerUnary(server, context, methods.nonce, (_, connection) => nonce(connection));
   if (renew !== undefined) registerUnary(server, context, methods.renew, renew);
 }
 
@@ -103,7 +104,7 @@ function registerUnary<Request, Response>(
   server: Server,
   { running, log }: ServiceContext,
   { path, requestDeserialize, responseSerialize }: UnaryMethod<Request, Response>,
-  work: (request: Request) => Promise<Response>,
+  work: (request: Request, connection: string) => Promise<Response>,
 ): void {
   const handler: handleUnaryCall<Request, Response> = (
     call: ServerUnaryCall<Request, Response>,
@@ -111,7 +112,7 @@ function registerUnary<Request, Response>(
   ) => {
     const run = async (): Promise<void> => {
       try {
-        answer(null, await work(call.request));
+        answer(null, await work(call.request, call.getPeer()));
       } catch (thrown) {
         const error = HeadgateError.from(thrown);
         log.warn('call failed', { path, remote: call.getPeer(), error });
