@@ -9,10 +9,10 @@ import { annotationFaults, knownAnnotations } from './annotations.ts';
 import type { Fault } from './problems.ts';
 
 /**
- * Stands for the Service of a route that must not be served: no Service can have this name, so the route is
+ * Stands for the Service of a route that must not be served: no Service has this name (it must begin with a letter, RFC 1035), so the route is
  * there, shadows what lies under it, and answers 503. See docs/decisions, "Annotations that protect".
  */
-export const REFUSED_SERVICE = '-refused-';
+export const REFUSED_SERVICE = '0-refused';
 
 /** An Ingress in normal form, and what it names. */
 export interface IngressView {
