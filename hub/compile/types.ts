@@ -27,14 +27,15 @@ export interface FieldOrigin {
 /** Everything that one host compiles to. A pure function of the fleet's state; byte-identical everywhere. */
 export interface CompiledHost {
   readonly name: string;
-  /** The body for every recipient that has no variant. */
-  readonly body: Resource;
-  /** For entries whose member policies differ. */
+  /** The body for every recipient that has no variant. Undefined where none serves it, and for host "*". */
+  readonly body: Resource | undefined;
+  /** For entries whose member policies differ; every entry of host "*", whose rules never cross. */
   readonly variants: ReadonlyMap<string, Resource>;
   /** Clusters that serve the host, ascending. */
   readonly recipients: readonly string[];
   /** Backend resources per owning cluster. */
   readonly backends: ReadonlyMap<string, readonly Resource[]>;
+  /** What is not as asked; an object that is not named here is accepted. */
   readonly statuses: readonly ObjectStatus[];
   /** Per route id, then per entry cluster ('' for the common body). */
   readonly origins: ReadonlyMap<string, ReadonlyMap<string, readonly FieldOrigin[]>>;

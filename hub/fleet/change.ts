@@ -1,8 +1,10 @@
+import type { FleetIndex } from './fleet-index.ts';
 import type { FleetState } from './state.ts';
 
 /** One coalesced step of the fleet's state. */
 export interface FleetChange {
   readonly state: FleetState;
+  readonly index: FleetIndex;
   /** The state before; undefined with the first one after load, which touches every host. */
   readonly previous: FleetState | undefined;
   /** Every host whose compiled result may differ. */

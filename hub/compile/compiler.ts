@@ -1,0 +1,70 @@
+import type { Resource } from '../../lib/sync/index.ts';
+import type { FleetChange } from '../fleet/change.ts';
+import { compileHost } from './compile-host.ts';
+import { compilePeers, compileSettings } from './compile-peers.ts';
+import { compare } from './order.ts';
+import type { CompiledHost } from './types.ts';
+
+export interface HostChange {
+  readonly previous: CompiledHost | undefined;
+  readonly next: CompiledHost | undefined;
+}
+
+/** What one change of the fleet compiled to. */
+export interface CompiledChange {
+  readonly revision: bigint;
+  /** Hosts whose result differs, by name. */
+  readonly hosts: ReadonlyMap<string, HostChange>;
+  /** Peers whose body differs; undefined for one that left the fleet. */
+  readonly peers: ReadonlyMap<string, Resource | undefined>;
+  /** Settings of clusters that joined; undefined for one that left. */
+  readonly settings: ReadonlyMap<string, Resource | undefined>;
+}
+
+/** Holds what the fleet compiles to and recomputes only what a change touches. */
+export class Compiler {
+  readonly #hosts = new Map<string, CompiledHost>();
+  #peers: ReadonlyMap<string, Resource> = new Map();
+  readonly #settings = new Map<string, Resource>();
+
+  apply({ state, index, touchedHosts, clustersTouched, revision }: FleetChange): CompiledChange {
+    const hosts = new Map<string, HostChange>();
+    for (const host of touchedHosts) {
+      const previous = this.#hosts.get(host);
+      const next = compileHost(state, index, host);
+      if (next === undefined) this.#hosts.delete(host);
+      else this.#hosts.set(host, next);
+      if (previous !== undefined || next !== undefined) hosts.set(host, { previous, next });
+    }
+    const peers = new Map<string, Resource | undefined>();
+    const settings = new Map<string, Resource | undefined>();
+    if (clustersTouched) {
+      const next = compilePeers(state);
+      for (const [cluster, peer] of next)
+        if (this.#peers.get(cluster)?.digest !== peer.digest) peers.set(cluster, peer);
+      for (const cluster of this.#peers.keys()) if (!next.has(cluster)) peers.set(cluster, undefined);
+      this.#peers = next;
+      for (const cluster of next.keys()) {
+        const own = compileSettings(state, cluster);
+        if (this.#settings.get(cluster)?.digest === own.digest) continue;
+        this.#settings.set(cluster, own);
+        settings.set(cluster, own);
+      }
+      for (const cluster of this.#settings.keys()) {
+        if (next.has(cluster)) continue;
+        this.#settings.delete(cluster);
+        settings.set(cluster, undefined);
+      }
+    }
+    return { revision, hosts, peers, settings };
+  }
+
+  get(host: string): CompiledHost | undefined {
+    return this.#hosts.get(host);
+  }
+
+  /** Ascending. */
+  hosts(): string[] {
+    return [...this.#hosts.keys()].sort(compare);
+  }
+}
