@@ -1,0 +1,89 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AgentIdentity, type AgentIdentityOptions } from '../../agent/identity/agent-identity.ts';
+import { forwardEnrolment } from '../../agent/identity/forward-enrolment.ts';
+import { certificatesFixture, type CertificatesFixture } from '../../hub/certificates/certificates.fixture.ts';
+import { enrolmentServices } from '../../hub/certificates/enrolment-services.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { parseAddress } from '../../lib/config/address.ts';
+import { defaultLifetimes, type Lifetimes } from '../../lib/identity/authority.ts';
+import { silentLog } from '../../lib/log.ts';
+import { dialRpc, serveRpc, type RpcServer, type RpcServices } from '../../lib/rpc/index.ts';
+
+export interface IdentityFleet extends AsyncDisposable {
+  readonly hub: CertificatesFixture;
+  readonly server: RpcServer;
+  /** Opens an agent's identity in a folder of its own, named for the agent; it is closed with the fleet. */
+  agent(options: Partial<AgentIdentityOptions> & { readonly folder: string }): Promise<AgentIdentity>;
+  /** A cluster agent's server for its nodes, which forwards enrolment. */
+  nodesServer(identity: AgentIdentity, services?: RpcServices): Promise<RpcServer>;
+}
+
+/** A hub's certificates and its gRPC server, the real ones, and agents that enrol with it. */
+export async function identityFleet(
+  services: RpcServices = {},
+  lifetimes: Lifetimes = defaultLifetimes,
+): Promise<IdentityFleet> {
+  await using made = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'headgate-agents-'));
+  made.defer(() => rm(folder, { recursive: true, force: true }));
+  const hub = made.use(await certificatesFixture(lifetimes));
+  const { authority, revocations, enrolment } = hub;
+  const { signal } = new AbortController();
+  const server = made.use(
+    await serveRpc({
+      address: '127.0.0.1:0',
+      role: 'hub',
+      tls: authority.serverCredentials(),
+      services: { ...enrolmentServices(enrolment), ...services },
+      log: silentLog,
+      signal,
+      admit: (identity, serial) => identity.fleet === authority.fleetName && !revocations.isRevoked(identity, serial),
+    }),
+  );
+  authority.onServerCredentials((credentials) => server.setTls(credentials));
+  revocations.onChange(() => server.closeWhere((identity, serial) => revocations.isRevoked(identity, serial)));
+  const all = made.move();
+  return {
+    hub,
+    server,
+    agent: async (options) => {
+      const at = join(folder, options.folder);
+      await mkdir(at, { recursive: true });
+      return all.use(
+        await AgentIdentity.open({
+          hubs: [parseAddress(server.address)],
+          join: undefined,
+          cluster: 'eu',
+          node: 'n1',
+          role: 'cluster',
+          clusterUid: 'uid-of-eu',
+          clock: systemClock,
+          log: silentLog,
+          signal,
+          ...options,
+          folder: at,
+        }),
+      );
+    },
+    nodesServer: async (identity, more = {}) => {
+      const { control, identity: self } = identity.current();
+      const toHub = all.use(
+        dialRpc({ address: server.address, tls: control, expect: (other) => other.kind === 'hub' }),
+      );
+      return all.use(
+        await serveRpc({
+          address: '127.0.0.1:0',
+          role: 'agent',
+          tls: control,
+          services: { ...forwardEnrolment(() => toHub), ...more },
+          log: silentLog,
+          signal,
+          admit: (other) => other.fleet === self.fleet && other.kind === 'node' && other.cluster === self.cluster,
+        }),
+      );
+    },
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
