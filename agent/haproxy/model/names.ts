@@ -28,7 +28,7 @@ export const sockets = {
 
 /**
  * host: host name → host id; wildcard: what follows `*.` → host id; path: host id + normal path + `#` → route id
- * (longest prefix); split: route id → targets; sticky: route id `.` cluster tag → backend; gateway: route id → own
+ * (longest prefix); split: route id → targets; sticky: cluster tag `.` route id → backend; gateway: route id → own
  * slot; peer: client certificate's CN → cluster; tag: peer slot → cluster tag; passthrough: SNI → backend.
  */
 export const mapNames = [

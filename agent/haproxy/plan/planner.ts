@@ -1,6 +1,18 @@
-import type { ResourceDelta } from '../../../lib/sync/index.ts';
+import { ANY_HOST, isWildcard } from '../../../lib/domain/host-name.ts';
+import { HeadgateError } from '../../../lib/errors.ts';
+import type { Resource, ResourceDelta, ResourceKey } from '../../../lib/sync/index.ts';
+import type { Host, HostSplit, Route, RouteSplit } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Change } from '../model/change.ts';
-import type { Assignments, Desired } from '../model/desired.ts';
+import type { Assignments, CertificateEntry, Desired } from '../model/desired.ts';
+import { clusterTag, hostId } from '../model/names.ts';
+import { pathEntries } from '../model/path-entries.ts';
+import { type SplitTarget, splitValue } from '../model/split-value.ts';
+import { SHARE_UNITS } from '../../../lib/split/types.ts';
+import { Backends } from './backends.ts';
+import { decodeBackend, decodeCertificate, decodeEndpoints, decodeHost, decodePeer, decodeSplit } from './decode.ts';
+import { Draft } from './draft.ts';
+import { Peers } from './peers.ts';
+import { DesiredState } from './state.ts';
 
 export interface PlannerOptions {
   /** Own cluster's id. */
@@ -9,21 +21,279 @@ export interface PlannerOptions {
   readonly assignments: Assignments;
 }
 
-/** Keeps Desired true to the resources it was given. One change costs what it changes. */
-export interface Planner {
-  /** A live view: it changes with the next call. */
-  readonly desired: Desired;
-  /**
-   * Validates and takes in a delta; the first call must hold the whole inventory. A resource that is refused
-   * leaves its last good version standing. To undo a resource, apply its last good version, or its removal.
-   */
-  apply(delta: ResourceDelta): Change;
-  /** Drops lingering routes from the gateway map; those that came back meanwhile stay. */
-  forget(routeIds: readonly string[]): Change;
-  /** Adds at least `count` spare slots, in whole files; needs a reload. */
-  grow(count: number): Change;
-  assignments(): Assignments;
-  sparesLeft(): number;
+interface HostState {
+  readonly id: string;
+  readonly host: Host;
+  readonly paths: ReadonlyMap<string, string>;
 }
 
-export declare function createPlanner(options: PlannerOptions): Planner;
+interface RouteState {
+  readonly host: string;
+  readonly route: Route;
+  /** Keys in sticky.map. */
+  sticky: ReadonlyMap<string, string>;
+}
+
+type Owner = ResourceKey | undefined;
+
+/**
+ * Keeps Desired true to the resources it was given. A delta is taken in resource by resource (checked first, so a
+ * refused one leaves its last good version standing), then what it touched is computed anew, once.
+ */
+export class Planner {
+  readonly #cluster: string;
+  readonly #state = new DesiredState();
+  readonly #backends: Backends;
+  readonly #peers: Peers;
+  readonly #hosts = new Map<string, HostState>();
+  readonly #routes = new Map<string, RouteState>();
+  readonly #splits = new Map<string, ReadonlyMap<string, RouteSplit>>();
+  readonly #certificates = new Map<string, CertificateEntry>();
+  /** Routes to compute anew, and for whom. */
+  #dirty = new Map<string, Owner>();
+  #settled = false;
+
+  constructor({ cluster, assignments }: PlannerOptions) {
+    this.#cluster = cluster;
+    this.#backends = new Backends(this.#state, assignments);
+    this.#peers = new Peers(this.#state, assignments);
+  }
+
+  /** A live view: it changes with the next call. */
+  get desired(): Desired {
+    return this.#state;
+  }
+
+  get sparesLeft(): number {
+    return this.#backends.pool.free;
+  }
+
+  assignments(): Assignments {
+    const { pool } = this.#backends;
+    const peers = this.#peers.pool;
+    return { slots: pool.size, peerSlots: peers.size, backends: new Map(pool.places), peers: new Map(peers.places) };
+  }
+
+  /**
+   * Takes in a delta; the first call must hold the whole inventory. To undo a resource, apply its last good
+   * version, or its removal. Types that the data plane does not know are let be.
+   */
+  apply(delta: ResourceDelta): Change {
+    const draft = new Draft();
+    for (const key of delta.removals) this.#remove(draft, key);
+    for (const next of delta.upserts) {
+      try {
+        this.#take(draft, next);
+      } catch (error) {
+        const { code, message } = HeadgateError.from(error);
+        draft.reject({ key: { type: next.type, name: next.name }, digest: next.digest, code, message });
+      }
+    }
+    for (const [id, owner] of this.#dirty) this.#route(draft, id, owner);
+    this.#dirty = new Map();
+    this.#backends.refresh(draft);
+    this.#peers.refresh(draft);
+    if (!this.#settled) {
+      this.#settled = true;
+      this.#backends.pool.dropHints();
+      this.#peers.pool.dropHints();
+    }
+    return draft.finish();
+  }
+
+  /** Drops lingering routes from the gateway map; those that came back meanwhile stay. */
+  forget(routeIds: readonly string[]): Change {
+    const draft = new Draft();
+    for (const id of routeIds) {
+      const state = this.#routes.get(id);
+      if (state === undefined || this.#own(state) === undefined) this.#backends.serve(draft, id, undefined, undefined);
+    }
+    this.#backends.refresh(draft);
+    return draft.finish();
+  }
+
+  /** Adds at least `count` spare slots, in whole files; needs a reload. */
+  grow(count: number): Change {
+    const draft = new Draft();
+    this.#backends.grow(draft, count);
+    return draft.finish();
+  }
+
+  #take(draft: Draft, next: Resource): void {
+    const owner = { type: next.type, name: next.name };
+    switch (next.type) {
+      case 'host':
+        this.#setHost(
+          draft,
+          decodeHost(next, (id) => this.#routes.get(id)?.host),
+          owner,
+        );
+        break;
+      case 'split':
+        this.#setSplit(next.name, decodeSplit(next), owner);
+        break;
+      case 'backend':
+        this.#backends.set(draft, next.name, decodeBackend(next), owner);
+        break;
+      case 'endpoints':
+        this.#backends.setSlice(next.name, decodeEndpoints(next), owner);
+        break;
+      case 'own-certificate':
+        this.#setCertificate(draft, next.name, decodeCertificate(next), owner);
+        break;
+      case 'peer': {
+        const peer = decodePeer(next);
+        // The own gateway is answered when it calls, and never called.
+        this.#peers.set(draft, peer, peer.cluster === this.#cluster, owner);
+        break;
+      }
+      default:
+        break;
+    }
+  }
+
+  #remove(draft: Draft, key: ResourceKey): void {
+    switch (key.type) {
+      case 'host':
+        this.#dropHost(draft, key.name, key);
+        break;
+      case 'split':
+        this.#setSplit(key.name, undefined, key);
+        break;
+      case 'backend':
+        this.#backends.drop(key.name, key);
+        break;
+      case 'endpoints':
+        this.#backends.setSlice(key.name, undefined, key);
+        break;
+      case 'own-certificate':
+        this.#setCertificate(draft, key.name, undefined, key);
+        break;
+      case 'peer':
+        this.#peers.drop(draft, key.name, key);
+        break;
+      default:
+        break;
+    }
+  }
+
+  #setHost(draft: Draft, host: Host, owner: Owner): void {
+    const before = this.#hosts.get(host.name);
+    const id = hostId(host.name);
+    const paths = pathEntries(id, host.routes, host.defaultRoute?.id);
+    this.#hosts.set(host.name, { id, host, paths });
+    this.#state.replace(draft, 'path', before?.paths.keys() ?? [], paths, owner);
+    this.#putHostKey(draft, host.name, id, owner);
+    const kept = new Set<string>();
+    for (const route of routesOf(host)) {
+      kept.add(route.id);
+      const sticky = this.#routes.get(route.id)?.sticky ?? new Map<string, string>();
+      this.#routes.set(route.id, { host: host.name, route, sticky });
+      this.#dirty.set(route.id, owner);
+    }
+    for (const { id: gone } of before === undefined ? [] : routesOf(before.host)) {
+      if (!kept.has(gone)) this.#dropRoute(draft, gone, owner);
+    }
+  }
+
+  #dropHost(draft: Draft, name: string, owner: Owner): void {
+    const before = this.#hosts.get(name);
+    if (before === undefined) return;
+    this.#hosts.delete(name);
+    this.#state.replace(draft, 'path', before.paths.keys(), new Map(), owner);
+    this.#putHostKey(draft, name, undefined, owner);
+    for (const { id } of routesOf(before.host)) this.#dropRoute(draft, id, owner);
+  }
+
+  #putHostKey(draft: Draft, name: string, id: string | undefined, owner: Owner): void {
+    // Rules without a host are looked up by their id, which the frontends hold.
+    if (name === ANY_HOST) return;
+    if (isWildcard(name)) this.#state.put(draft, 'wildcard', name.slice(2), id, owner);
+    else this.#state.put(draft, 'host', name, id, owner);
+  }
+
+  #dropRoute(draft: Draft, id: string, owner: Owner): void {
+    const state = this.#routes.get(id);
+    if (state === undefined) return;
+    this.#routes.delete(id);
+    this.#dirty.delete(id);
+    this.#state.put(draft, 'split', id, undefined, owner);
+    this.#state.replace(draft, 'sticky', state.sticky.keys(), new Map(), owner);
+    this.#peers.mention(draft, id, new Set(), owner);
+    this.#backends.hold(draft, id, undefined, owner);
+    if (this.#backends.served(id) !== undefined) draft.linger(id);
+  }
+
+  #setSplit(host: string, split: HostSplit | undefined, owner: Owner): void {
+    for (const id of this.#splits.get(host)?.keys() ?? []) if (this.#routes.has(id)) this.#dirty.set(id, owner);
+    if (split === undefined) {
+      this.#splits.delete(host);
+      return;
+    }
+    this.#splits.set(host, new Map(split.routes.map((route) => [route.routeId, route])));
+    for (const { routeId } of split.routes) if (this.#routes.has(routeId)) this.#dirty.set(routeId, owner);
+  }
+
+  #setCertificate(draft: Draft, name: string, next: CertificateEntry | undefined, owner: Owner): void {
+    const before = this.#certificates.get(name);
+    if (next === undefined) this.#certificates.delete(name);
+    else {
+      this.#certificates.set(name, next);
+      this.#state.certificates.set(next.file, next);
+      if (before?.file !== next.file) draft.add({ kind: 'certificate-add', certificate: next }, owner);
+      else if (before.pem !== next.pem) draft.add({ kind: 'certificate-update', certificate: next }, owner);
+    }
+    if (before !== undefined && before.file !== next?.file) {
+      this.#state.certificates.delete(before.file);
+      draft.add({ kind: 'certificate-remove', certificate: before }, owner);
+    }
+  }
+
+  /** The backend resource that a route is served from here, where it is. */
+  #own({ route }: RouteState): string | undefined {
+    return route.contributions.find(({ cluster }) => cluster === this.#cluster)?.backend;
+  }
+
+  #route(draft: Draft, id: string, owner: Owner): void {
+    const state = this.#routes.get(id);
+    if (state === undefined) return;
+    const split = this.#splits.get(state.host)?.get(id);
+    const own = this.#own(state);
+    const ownSlot = this.#backends.hold(draft, id, own, owner);
+
+    // Rules without a host never cross, so no gateway may ask for them.
+    if (state.host !== ANY_HOST) {
+      if (own !== undefined) this.#backends.serve(draft, id, own, owner);
+      else if (this.#backends.served(id) !== undefined) draft.linger(id);
+    }
+
+    // Until the cluster agent has said how the route is shared: what is served here, and nothing else.
+    const shares = split?.shares ?? (own === undefined ? [] : [{ cluster: this.#cluster, share: SHARE_UNITS }]);
+    const fallbacks = split?.fallbacks ?? [];
+    const sticky = split?.affinity === true ? split.sticky : [];
+    const named = new Set([...shares.map(({ cluster }) => cluster), ...fallbacks, ...sticky]);
+    named.delete(this.#cluster);
+    const peerSlots = this.#peers.mention(draft, id, named, owner);
+    const backendOf = (cluster: string): string | undefined =>
+      cluster === this.#cluster ? ownSlot : peerSlots.get(cluster);
+
+    const targets = shares.flatMap(({ cluster, share }): SplitTarget[] => {
+      const backend = backendOf(cluster);
+      return backend === undefined ? [] : [{ backend, share }];
+    });
+    const rest = fallbacks.flatMap((cluster) => backendOf(cluster) ?? []);
+    this.#state.put(draft, 'split', id, splitValue(targets, rest, split?.affinity === true), owner);
+
+    const entries = new Map<string, string>();
+    for (const cluster of sticky) {
+      const backend = backendOf(cluster);
+      if (backend !== undefined) entries.set(`${clusterTag(cluster)}.${id}`, backend);
+    }
+    this.#state.replace(draft, 'sticky', state.sticky.keys(), entries, owner);
+    state.sticky = entries;
+  }
+}
+
+function routesOf(host: Host): readonly Route[] {
+  return host.defaultRoute === undefined ? host.routes : [...host.routes, host.defaultRoute];
+}

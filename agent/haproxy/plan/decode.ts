@@ -1,0 +1,129 @@
+import { HeadgateError } from '../../../lib/errors.ts';
+import { ANY_HOST, validHost } from '../../../lib/domain/host-name.ts';
+import { validRulePath } from '../../../lib/domain/path.ts';
+import type { Resource } from '../../../lib/sync/index.ts';
+import {
+  Backend,
+  Certificate,
+  Endpoints,
+  Host,
+  HostSplit,
+  PathType,
+  Peer,
+  type Route,
+} from '../../../proto/gen/headgate/v1/configured.ts';
+import { isAddress, isPort, parseHostPort } from '../model/address.ts';
+import type { CertificateEntry } from '../model/desired.ts';
+import { certificateFile } from '../model/names.ts';
+import { combinedPem } from '../model/pem.ts';
+import { MAX_TARGETS } from '../model/split-value.ts';
+
+// Resource bodies are checked again here: whatever a hub or relay let through, nothing that HAProxy could
+// misread gets past this file. Each function throws HeadgateError and changes nothing.
+
+const routeIdForm = /^[0-9a-f]{16}$/;
+const dnsName = /^[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?$/;
+
+function check(holds: boolean, field: string, problem: string): asserts holds {
+  if (!holds) throw new HeadgateError('HG1002', `${field} ${problem}`, { field });
+}
+
+function body<T>(resource: Resource, type: { decode(bytes: Uint8Array): T }): T {
+  try {
+    return type.decode(resource.body);
+  } catch (error) {
+    throw new HeadgateError('HG1001', 'the body does not decode', { cause: error });
+  }
+}
+
+/** @param ownerOf the host that a route id belongs to now. */
+export function decodeHost(resource: Resource, ownerOf: (routeId: string) => string | undefined): Host {
+  const host = body(resource, Host);
+  check(host.name === resource.name, 'name', 'is not the resource’s');
+  check(host.name === ANY_HOST || validHost(host.name), 'name', 'is no host name');
+  check(host.name === ANY_HOST || host.defaultRoute === undefined, 'defaultRoute', 'stands on "*" only');
+  const seen = new Set<string>();
+  const identified = (route: Route, field: string): void => {
+    check(routeIdForm.test(route.id), `${field}.id`, 'is not 16 lower-case hex digits');
+    check(!seen.has(route.id), `${field}.id`, 'is given twice');
+    check((ownerOf(route.id) ?? host.name) === host.name, `${field}.id`, 'belongs to another host');
+    seen.add(route.id);
+  };
+  for (const [i, route] of host.routes.entries()) {
+    identified(route, `routes[${i}]`);
+    check(
+      route.pathType === PathType.EXACT || route.pathType === PathType.PREFIX,
+      `routes[${i}].pathType`,
+      'is unknown',
+    );
+    check(validRulePath(route.path), `routes[${i}].path`, 'can match no request');
+  }
+  if (host.defaultRoute !== undefined) identified(host.defaultRoute, 'defaultRoute');
+  return host;
+}
+
+export function decodeSplit(resource: Resource): HostSplit {
+  const split = body(resource, HostSplit);
+  check(split.host === resource.name, 'host', 'is not the resource’s name');
+  for (const [i, route] of split.routes.entries()) {
+    check(routeIdForm.test(route.routeId), `routes[${i}].routeId`, 'is not 16 lower-case hex digits');
+    if (route.shares.length > MAX_TARGETS) {
+      throw new HeadgateError('HG5005', `route ${route.routeId} is shared between more than ${MAX_TARGETS} clusters`, {
+        remedy: `name at most ${MAX_TARGETS} clusters in a tier`,
+      });
+    }
+  }
+  return split;
+}
+
+export function decodeBackend(resource: Resource): Backend {
+  const backend = body(resource, Backend);
+  check(
+    resource.name === `${backend.namespace}/${backend.service}/${backend.portName || backend.portNumber}`,
+    'name',
+    'is not <namespace>/<service>/<port>',
+  );
+  check(backend.portName !== '' || isPort(backend.portNumber), 'portNumber', 'is no port');
+  return backend;
+}
+
+export function decodeEndpoints(resource: Resource): Endpoints {
+  const endpoints = body(resource, Endpoints);
+  for (const [i, port] of endpoints.ports.entries()) {
+    check(isPort(port.targetPort), `ports[${i}].targetPort`, 'is no port');
+  }
+  for (const [i, { address }] of endpoints.endpoints.entries()) {
+    check(isAddress(address), `endpoints[${i}].address`, 'is no IP address');
+  }
+  return endpoints;
+}
+
+export function decodeCertificate(resource: Resource): CertificateEntry {
+  const { hosts, chain, privateKey } = body(resource, Certificate);
+  check(hosts.length > 0, 'hosts', 'is empty');
+  for (const [i, host] of hosts.entries()) check(validHost(host), `hosts[${i}]`, 'is no host name');
+  const ascending = [...new Set(hosts)].sort();
+  return { file: certificateFile(resource.name, ascending), hosts: ascending, pem: combinedPem(chain, privateKey) };
+}
+
+export interface PeerTarget {
+  readonly cluster: string;
+  readonly serverName: string;
+  readonly addresses: readonly { readonly address: string; readonly port: number }[];
+}
+
+export function decodePeer(resource: Resource): PeerTarget {
+  const { cluster, serverName, addresses } = body(resource, Peer);
+  check(cluster === resource.name, 'cluster', 'is not the resource’s name');
+  check(dnsName.test(serverName), 'serverName', 'is no DNS name');
+  return {
+    cluster,
+    serverName,
+    addresses: addresses.map((text, i) => {
+      const parsed = parseHostPort(text);
+      // HAProxy resolves no name for a server that is added at runtime.
+      check(parsed !== undefined, `addresses[${i}]`, 'is no IP address with a port');
+      return parsed;
+    }),
+  };
+}

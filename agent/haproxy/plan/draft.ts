@@ -1,0 +1,124 @@
+import type { ResourceKey } from '../../../lib/sync/index.ts';
+import type { Change, Op, OwnedOp, Rejection, ReloadReason } from '../model/change.ts';
+import { files, mapFile, type MapName, slotFile } from '../model/names.ts';
+
+type Owner = ResourceKey | undefined;
+
+/** Make before break: what a step rests on stands before it, and goes after it. */
+const setPhase: Readonly<Record<MapName, number>> = {
+  peer: 3,
+  tag: 3,
+  gateway: 3,
+  sticky: 4,
+  split: 4,
+  path: 5,
+  host: 6,
+  wildcard: 6,
+  passthrough: 6,
+};
+const deletePhase: Readonly<Record<MapName, number>> = {
+  passthrough: 7,
+  host: 7,
+  wildcard: 7,
+  path: 8,
+  split: 9,
+  sticky: 9,
+  gateway: 9,
+  peer: 9,
+  tag: 9,
+};
+
+function phase(op: Op): number {
+  switch (op.kind) {
+    case 'certificate-add':
+    case 'certificate-update':
+      return 0;
+    case 'assigned':
+      return 1;
+    case 'server-add':
+      return 2;
+    case 'server-state':
+      return op.server.state === 'ready' ? 2 : 10;
+    case 'map-set':
+      return setPhase[op.map];
+    case 'map-delete':
+      return deletePhase[op.map];
+    case 'server-remove':
+      return 10;
+    case 'freed':
+      return 11;
+    case 'certificate-remove':
+      return 12;
+  }
+}
+
+/** A change while it is being made. */
+export class Draft {
+  readonly #ops: OwnedOp[] = [];
+  readonly #files = new Set<string>();
+  readonly #rejections: Rejection[] = [];
+  readonly #lingering: string[] = [];
+  #reload: ReloadReason | undefined;
+
+  add(op: Op, resource: Owner): void {
+    this.#ops.push({ op, resource });
+    switch (op.kind) {
+      case 'map-set':
+      case 'map-delete':
+        this.#files.add(mapFile(op.map));
+        break;
+      case 'server-add':
+      case 'server-state':
+      case 'server-remove':
+        this.touch(backendFile(op.backend));
+        break;
+      case 'certificate-add':
+      case 'certificate-remove':
+        this.touch(files.crtList);
+        this.touch(op.certificate.file);
+        break;
+      case 'certificate-update':
+        this.touch(op.certificate.file);
+        break;
+      case 'assigned':
+      case 'freed':
+        break;
+    }
+  }
+
+  touch(file: string): void {
+    this.#files.add(file);
+  }
+
+  needReload(reason: ReloadReason): void {
+    this.#reload = reason;
+  }
+
+  reject(rejection: Rejection): void {
+    this.#rejections.push(rejection);
+  }
+
+  linger(routeId: string): void {
+    this.#lingering.push(routeId);
+  }
+
+  finish(): Change {
+    const ops = this.#ops
+      .map((owned, i) => ({ owned, i, at: phase(owned.op) }))
+      .sort((a, b) => a.at - b.at || a.i - b.i)
+      .map(({ owned }) => owned);
+    return {
+      ops,
+      files: this.#files,
+      reload: this.#reload,
+      rejections: this.#rejections,
+      lingering: this.#lingering,
+      assignmentsChanged:
+        this.#reload !== undefined || ops.some(({ op }) => op.kind === 'assigned' || op.kind === 'freed'),
+    };
+  }
+}
+
+function backendFile(backend: string): string {
+  return backend.startsWith('p') ? files.peers : slotFile(Number(backend.slice(1)));
+}

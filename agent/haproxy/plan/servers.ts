@@ -1,0 +1,35 @@
+import { type Backend, type Endpoints, EndpointState } from '../../../proto/gen/headgate/v1/configured.ts';
+import type { Server } from '../model/desired.ts';
+import { serverName } from '../model/names.ts';
+
+/**
+ * A backend's servers from its service's slices. Ready endpoints serve. Draining ones finish what they have: they
+ * are kept while they are there, never added, unless no endpoint is ready; then they serve, as Kubernetes
+ * does with terminating endpoints.
+ * @param held the servers that stand now.
+ */
+export function serversOf(
+  backend: Pick<Backend, 'portNumber' | 'portName'>,
+  slices: Iterable<Endpoints>,
+  held: ReadonlyMap<string, Server>,
+): Map<string, Server> {
+  const ready = new Map<string, Server>();
+  const draining = new Map<string, Server>();
+  for (const slice of slices) {
+    for (const port of slice.ports) {
+      const matches =
+        backend.portName === '' ? port.servicePort === backend.portNumber : port.name === backend.portName;
+      if (!matches) continue;
+      for (const { address, state } of slice.endpoints) {
+        const into = state === EndpointState.READY ? ready : state === EndpointState.DRAINING ? draining : undefined;
+        const name = serverName(address, port.targetPort);
+        into?.set(name, { name, address, port: port.targetPort, state: 'ready' });
+      }
+    }
+  }
+  if (ready.size === 0) return draining;
+  for (const [name, server] of draining) {
+    if (!ready.has(name) && held.has(name)) ready.set(name, { ...server, state: 'drain' });
+  }
+  return ready;
+}

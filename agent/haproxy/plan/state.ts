@@ -1,0 +1,111 @@
+import { mapNames, peerSlotName, slotName, type MapName } from '../model/names.ts';
+import { MapTable } from '../model/map-table.ts';
+import type { CertificateEntry, Desired, PeerSlot, Server, Slot } from '../model/desired.ts';
+import type { Op } from '../model/change.ts';
+import type { ResourceKey } from '../../../lib/sync/index.ts';
+import type { Draft } from './draft.ts';
+
+type Owner = ResourceKey | undefined;
+
+/** Desired with the operations that change it; each notes in the draft what it really changed. */
+export class DesiredState implements Desired {
+  readonly maps: Record<MapName, MapTable> = Object.fromEntries(
+    mapNames.map((name) => [name, new MapTable()]),
+  ) as Record<MapName, MapTable>;
+  readonly slots: Slot[] = [];
+  readonly peers: PeerSlot[] = [];
+  readonly certificates = new Map<string, CertificateEntry>();
+
+  addSlots(count: number): void {
+    for (let i = 0; i < count; i++) {
+      this.slots.push({ name: slotName(this.slots.length), backend: undefined, servers: new Map() });
+    }
+  }
+
+  addPeerSlots(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const name = peerSlotName(this.peers.length);
+      this.peers.push({ name, cluster: undefined, serverName: undefined, servers: new Map() });
+    }
+  }
+
+  /** An undefined value deletes. */
+  put(draft: Draft, map: MapName, key: string, value: string | undefined, owner: Owner): void {
+    if (value === undefined) {
+      if (this.maps[map].delete(key)) draft.add({ kind: 'map-delete', map, key }, owner);
+      return;
+    }
+    const before = this.maps[map].set(key, value);
+    if (before !== value) draft.add({ kind: 'map-set', map, key, value, isNew: before === undefined }, owner);
+  }
+
+  /** Makes a map hold `next` where it held `before`. */
+  replace(draft: Draft, map: MapName, before: Iterable<string>, next: ReadonlyMap<string, string>, owner: Owner): void {
+    for (const [key, value] of next) this.put(draft, map, key, value, owner);
+    for (const key of before) if (!next.has(key)) this.put(draft, map, key, undefined, owner);
+  }
+
+  assignSlot(draft: Draft, place: number, backend: string, owner: Owner): void {
+    const slot = at(this.slots, place);
+    this.slots[place] = { ...slot, backend };
+    draft.add({ kind: 'assigned', backend: slot.name, owner: backend }, owner);
+  }
+
+  freeSlot(draft: Draft, place: number, backend: string, owner: Owner): void {
+    this.setSlotServers(draft, place, new Map(), owner);
+    const slot = at(this.slots, place);
+    this.slots[place] = { ...slot, backend: undefined };
+    draft.add({ kind: 'freed', backend: slot.name, owner: backend }, owner);
+  }
+
+  setSlotServers(draft: Draft, place: number, servers: ReadonlyMap<string, Server>, owner: Owner): void {
+    const slot = at(this.slots, place);
+    for (const op of serverOps(slot.name, slot.servers, servers, undefined)) draft.add(op, owner);
+    this.slots[place] = { ...slot, servers };
+  }
+
+  assignPeer(draft: Draft, place: number, cluster: string, owner: Owner): void {
+    const slot = at(this.peers, place);
+    this.peers[place] = { ...slot, cluster };
+    draft.add({ kind: 'assigned', backend: slot.name, owner: cluster }, owner);
+  }
+
+  freePeer(draft: Draft, place: number, cluster: string, owner: Owner): void {
+    this.setPeerServers(draft, place, undefined, new Map(), owner);
+    const slot = at(this.peers, place);
+    this.peers[place] = { ...slot, cluster: undefined };
+    draft.add({ kind: 'freed', backend: slot.name, owner: cluster }, owner);
+  }
+
+  setPeerServers(
+    draft: Draft,
+    place: number,
+    serverName: string | undefined,
+    servers: ReadonlyMap<string, Server>,
+    owner: Owner,
+  ): void {
+    const slot = at(this.peers, place);
+    for (const op of serverOps(slot.name, slot.servers, servers, serverName)) draft.add(op, owner);
+    this.peers[place] = { ...slot, serverName, servers };
+  }
+}
+
+function at<T>(list: readonly T[], place: number): T {
+  const found = list[place];
+  if (found === undefined) throw new RangeError(`no slot ${place}`);
+  return found;
+}
+
+function* serverOps(
+  backend: string,
+  before: ReadonlyMap<string, Server>,
+  after: ReadonlyMap<string, Server>,
+  peer: string | undefined,
+): Generator<Op> {
+  for (const [name, server] of after) {
+    const held = before.get(name);
+    if (held === undefined) yield { kind: 'server-add', backend, server, peer };
+    else if (held.state !== server.state) yield { kind: 'server-state', backend, server };
+  }
+  for (const [name, server] of before) if (!after.has(name)) yield { kind: 'server-remove', backend, server };
+}

@@ -1,0 +1,152 @@
+import { ANY_HOST } from '../../../lib/domain/host-name.ts';
+import { SHARE_UNITS } from '../../../lib/split/types.ts';
+import type { Fixed } from '../model/desired.ts';
+import { clusterTag, files, hostId, mapFile, NOTHING, sockets } from '../model/names.ts';
+import { MAX_FALLBACKS, MAX_TARGETS } from '../model/split-value.ts';
+
+// The fixed set of rules. They hold no name of any host, route, service or cluster: what differs between
+// configurations is in the maps. Rules are ordered so that a plain request meets few of them.
+
+/** Cookie of affinity: `<cluster tag>.<bucket>`. */
+export const AFFINITY_COOKIE = 'headgate';
+export const PROBE_PATH = '/headgate/probe';
+
+/** A request path that is not in its normal form holds one of these. */
+const UNUSUAL = '{ path -m sub // /. % }';
+const WAS_UNUSUAL = '{ var(txn.raw) -m found }';
+const AFFINITY = '{ var(txn.split) -m end ! }';
+
+/**
+ * Puts the normal form of the path into txn.path (as lib/domain/path normalPath) and leaves the request as it came.
+ * Normalising takes the query along and refuses "%" that begins no escape, so the query is put aside and such a "%"
+ * is written "#" meanwhile, which no request path can hold. `strict` is given because HAProxy 2.6 reads
+ * `percent-decode-unreserved if …` as `path-merge-slashes`.
+ */
+const normalForm = [
+  `http-request set-var(txn.raw) pathq if ${UNUSUAL}`,
+  `http-request set-pathq %[path,'regsub("%(?![0-9A-Fa-f]{2})","#",g)'] if ${WAS_UNUSUAL}`,
+  `http-request normalize-uri percent-decode-unreserved strict if ${WAS_UNUSUAL}`,
+  `http-request normalize-uri percent-to-uppercase strict if ${WAS_UNUSUAL}`,
+  `http-request normalize-uri path-merge-slashes if ${WAS_UNUSUAL}`,
+  `http-request normalize-uri path-strip-dot if ${WAS_UNUSUAL}`,
+  `http-request normalize-uri path-strip-dotdot full if ${WAS_UNUSUAL}`,
+  'http-request set-var(txn.path) path',
+  `http-request set-var(txn.path) var(txn.path),regsub(\\#,%,g) if ${WAS_UNUSUAL} { var(txn.path) -m sub \\# }`,
+  `http-request set-pathq %[var(txn.raw)] if ${WAS_UNUSUAL}`,
+];
+
+const HOST = 'req.fhdr(host),host_only,rtrim(.),lower';
+const PATH_LOOKUP = `concat(,txn.path,'\\#'),map_beg(${mapFile('path')})`;
+
+const route = [
+  `http-request set-var(txn.host) ${HOST},map_str(${mapFile('host')})`,
+  `http-request set-var(txn.host) ${HOST},field(2,.,0),map_str(${mapFile('wildcard')}) if !{ var(txn.host) -m found }`,
+  `http-request set-var(txn.route) var(txn.host),${PATH_LOOKUP}`,
+  `http-request set-var(txn.route) str(${hostId(ANY_HOST)}),${PATH_LOOKUP} if !{ var(txn.route) -m found }`,
+  'http-request return status 404 content-type text/plain string "no route\\n" if !{ var(txn.route) -m found }',
+];
+
+const split = [
+  `http-request set-var(txn.split) var(txn.route),map_str(${mapFile('split')})`,
+  `http-request set-var(txn.bucket) rand(${SHARE_UNITS})`,
+  // A returning client brings its bucket, so that a change of weights moves as few as it must. A forged one only
+  // chooses among the route's own targets.
+  `http-request set-var(txn.cookie) req.cook(${AFFINITY_COOKIE}) if ${AFFINITY}`,
+  `http-request set-var(txn.bucket) var(txn.cookie),field(2,.),mod(${SHARE_UNITS}) if { var(txn.cookie) -m found }`,
+  `http-request set-var(txn.sticky) var(txn.cookie),field(1,.),concat(.,txn.route),map_str(${mapFile('sticky')}) if { var(txn.cookie) -m found }`,
+];
+
+const headers = [
+  'http-request del-header x-headgate- -m beg',
+  'http-request del-header x-forwarded- -m beg',
+  'http-request add-header x-forwarded-for %[src]',
+  'http-request add-header x-forwarded-proto %[ssl_fc,iif(https,http)]',
+  'http-request add-header x-forwarded-host %[req.fhdr(host)]',
+  'http-request add-header x-forwarded-port %[dst_port]',
+];
+
+/** Evaluated until the first that holds: the sticky target, the draw, then the fallbacks; none of them dead. */
+const targets = [
+  'use_backend %[var(txn.sticky)] if { var(txn.sticky),nbsrv gt 0 }',
+  ...Array.from({ length: MAX_TARGETS }, (_, i) => {
+    const backend = `var(txn.split),field(${2 * i + 2},:)`;
+    return `use_backend %[${backend}] if { var(txn.split),field(${2 * i + 1},:),sub(txn.bucket) gt 0 } { ${backend},nbsrv gt 0 }`;
+  }),
+  ...Array.from({ length: MAX_FALLBACKS }, (_, i) => {
+    const backend = `var(txn.split),field(${i + 2},|)`;
+    return `use_backend %[${backend}] if { ${backend},nbsrv gt 0 }`;
+  }),
+  `default_backend ${NOTHING}`,
+];
+
+function responses(cluster: string): string[] {
+  const tag = `%[be_name,map_str(${mapFile('tag')},${clusterTag(cluster)})]`;
+  const cookie = `${AFFINITY_COOKIE}=${tag}.%[var(txn.bucket)]; Path=/; HttpOnly; SameSite=Lax`;
+  // A client that went where its cookie says keeps it.
+  const moved = `${AFFINITY} !{ be_name,strcmp(txn.sticky) eq 0 }`;
+  return [
+    'http-response del-header x-headgate- -m beg',
+    `http-response add-header set-cookie "${cookie}" if ${moved} !{ ssl_fc }`,
+    `http-response add-header set-cookie "${cookie}; Secure" if ${moved} { ssl_fc }`,
+  ];
+}
+
+/** The listener chain (fixed at start) and the one frontend that every client's request is decided in. */
+export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners'>): string[] {
+  const proxied = listeners.proxyProtocol ? ' accept-proxy' : '';
+  const tls = `ssl crt-list ${files.crtList} alpn h2,http/1.1`;
+  const rules = [...normalForm, ...route, ...split, ...headers, ...targets, ...responses(cluster)];
+  if (!listeners.tlsPassthrough) {
+    return [
+      'frontend entry',
+      ...indent([`bind ${listeners.http}${proxied}`, `bind ${listeners.https} ${tls}${proxied}`, ...rules]),
+    ];
+  }
+  return [
+    'frontend tls-front',
+    ...indent([
+      'mode tcp',
+      `bind ${listeners.https}${proxied}`,
+      'tcp-request inspect-delay 5s',
+      `tcp-request content set-var(sess.passthrough) req.ssl_sni,lower,map_str(${mapFile('passthrough')})`,
+      'tcp-request content accept if { req.ssl_hello_type 1 }',
+      'use_backend %[var(sess.passthrough)] if { var(sess.passthrough) -m found }',
+      'default_backend tls-terminate',
+    ]),
+    'backend tls-terminate',
+    ...indent(['mode tcp', `server terminate unix@${sockets.terminate} send-proxy-v2`]),
+    'frontend entry',
+    ...indent([
+      `bind ${listeners.http}${proxied}`,
+      `bind unix@${sockets.terminate} mode 600 ${tls} accept-proxy`,
+      ...rules,
+    ]),
+  ];
+}
+
+/**
+ * What other clusters' gateways may ask: their entry has decided everything, so this one serves from its own
+ * endpoints or says 503 at once. A request that crossed carries X-Forwarded-For, a probe does not, so no client can
+ * ask for the probe page through its entry.
+ */
+export function gateway({ listeners }: Pick<Fixed, 'listeners'>): string[] {
+  const probe = `{ path ${PROBE_PATH} } !{ req.fhdr(x-forwarded-for) -m found }`;
+  return [
+    'frontend gateway',
+    ...indent([
+      `bind ${listeners.gateway} ssl crt ${files.gatewayCertificate} ca-file ${files.gatewayCa} verify required alpn h2,http/1.1`,
+      `http-request return status 403 content-type text/plain string "unknown gateway\\n" if !{ ssl_c_s_dn(CN),map_str(${mapFile('peer')}) -m found }`,
+      `http-request set-var(txn.slot) req.fhdr(x-headgate-route),map_str(${mapFile('gateway')})`,
+      `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} !{ req.fhdr(x-headgate-route) -m found }`,
+      `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} { var(txn.slot),nbsrv gt 0 }`,
+      `http-request return status 503 content-type text/plain string "no endpoint\\n" if ${probe}`,
+      'http-request del-header x-headgate- -m beg',
+      'use_backend %[var(txn.slot)] if { var(txn.slot),nbsrv gt 0 }',
+      `default_backend ${NOTHING}`,
+    ]),
+  ];
+}
+
+export function indent(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`);
+}

@@ -1,0 +1,51 @@
+import { HeadgateError } from '../../../lib/errors.ts';
+import type { CertificateEntry, PeerSlot, Server, Slot } from '../model/desired.ts';
+import { files } from '../model/names.ts';
+import { indent, PROBE_PATH } from './frontends.ts';
+import { serverLine } from './server-line.ts';
+
+function servers(of: ReadonlyMap<string, Server>, peer: string | undefined): string[] {
+  return [...of.values()]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((server) => `  server ${server.name} ${serverLine(server, peer)}`);
+}
+
+export function slotsFile(slots: readonly Slot[]): string {
+  return text(slots.flatMap((slot) => [`backend ${slot.name}`, ...servers(slot.servers, undefined)]));
+}
+
+export function peersFile(peers: readonly PeerSlot[]): string {
+  return text(
+    peers.flatMap((peer) => [
+      `backend ${peer.name}`,
+      ...indent([
+        'http-reuse always',
+        'option httpchk',
+        `http-check send meth GET uri ${PROBE_PATH} ver HTTP/1.1 hdr host gateway.headgate`,
+        'http-check expect status 200',
+        'http-request set-header x-headgate-route %[var(txn.route)]',
+      ]),
+      ...servers(peer.servers, knownName(peer)),
+    ]),
+  );
+}
+
+function knownName({ name, serverName, servers }: PeerSlot): string {
+  if (serverName === undefined && servers.size > 0) throw new HeadgateError('HG9001', `${name} has nameless gateways`);
+  return serverName ?? '';
+}
+
+/** The first line is what a client gets whose SNI names nothing here. */
+export function crtListFile(certificates: Iterable<CertificateEntry>): string {
+  const lines = [...certificates].map(crtListLine).sort();
+  return text([files.defaultCertificate, ...lines]);
+}
+
+/** Hosts are the filter: nothing else that the certificate names is served with it. */
+export function crtListLine({ file, hosts }: CertificateEntry): string {
+  return [file, ...hosts].join(' ');
+}
+
+function text(lines: readonly string[]): string {
+  return lines.map((line) => `${line}\n`).join('');
+}
