@@ -22,11 +22,11 @@ test('what cannot be read or written is HG2003', async () => {
   const file = join(folder.path, 'file');
   await writePrivateFile(file, 'text');
   for (const work of [
-    readPrivateFile(folder.path),
-    writePrivateFile(join(file, 'below'), 'x'),
-    createPrivateFile(join(file, 'below'), 'x'),
-    writePrivateFile(folder.path, 'x'),
+    () => readPrivateFile(folder.path),
+    () => writePrivateFile(join(file, 'below'), 'x'),
+    () => createPrivateFile(join(file, 'below'), 'x'),
+    () => writePrivateFile(folder.path, 'x'),
   ]) {
-    await expect(work).rejects.toMatchObject({ code: 'HG2003' });
+    await expect(work()).rejects.toMatchObject({ code: 'HG2003' });
   }
 });
