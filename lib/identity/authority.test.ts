@@ -2,29 +2,12 @@ import { createPrivateKey, webcrypto, X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { Authority, backdate, csrKeysHash, defaultLifetimes, gatewayName } from './authority.ts';
 import { identityOf, isSignedBy, spkiHash, splitPem, validity } from './certificate.ts';
+import { greedyCsr } from './greedy-csr.fixture.ts';
 import { makeCsr, makeKey, makeKeyAndCsr } from './key.ts';
-import { signingAlgorithm, x509 } from './x509.ts';
+import { x509 } from './x509.ts';
 
 const now = Date.UTC(2026, 10, 1);
 const lifetime = defaultLifetimes.control;
-
-/** A CSR that asks for every name it should not get. */
-async function greedyCsr(): Promise<Buffer> {
-  const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
-  const request = await x509.Pkcs10CertificateRequestGenerator.create({
-    name: 'CN=us.gateway.headgate',
-    keys,
-    signingAlgorithm,
-    extensions: [
-      new x509.SubjectAlternativeNameExtension([
-        { type: 'url', value: 'spiffe://fleet/hub/h1' },
-        { type: 'dns', value: 'us.gateway.headgate' },
-      ]),
-      new x509.BasicConstraintsExtension(true, 5, true),
-    ],
-  });
-  return Buffer.from(request.rawData);
-}
 
 describe('authority', () => {
   test('issues a control leaf whose only name is its identity', async () => {
