@@ -65,6 +65,12 @@ export function committedIngress(stored: StoredReport, heldBy?: string): Committ
   return { value, createRevision, modRevision, claimedAt, heldBy: heldBy ?? kept?.guard };
 }
 
+/** The same without the rules that a guard kept; every age is told, since writing it makes a new revision. */
+export function withoutKept(stored: StoredReport): UnstoredReport {
+  const { claimedAt: ages } = committedIngress({ ...stored, kept: undefined });
+  return { resource: stored.resource, createRevision: stored.createRevision, ages };
+}
+
 /** Every claim of an Ingress. Its default backend counts as one, with neither host nor path. */
 export function claimsOf(ingress: Ingress): Set<string> {
   const claims = new Set(ingress.rules.map((rule) => claimKey(rule.host, rule.pathType, rule.path)));
