@@ -31,7 +31,6 @@ abstract class GrpcPipe<Out, In, Message> implements Pipe<Out, In> {
       if (this.queue.length < pipeHighWater || this.#closed) call.resume();
     });
     call.on('data', (message: Incoming<In>) => this.#take(message));
-    call.on('end', () => this.queue.end());
     for (const event of ['drain', 'finish', 'close', 'error', 'end']) call.on(event, () => this.#release());
   }
 
@@ -97,6 +96,7 @@ export class CallerPipe<Out, In, Message> extends GrpcPipe<Out, In, Message> {
     this.#call = call;
     this.#codec = codec;
     call.on('error', (failed: Error & StatusObject) => this.queue.break(explain(failed)));
+    call.on('end', () => this.queue.end());
     call.on('status', () => (this.#over = true));
   }
 
@@ -127,6 +127,8 @@ export class ServedPipe<Out, In, Message> extends GrpcPipe<Out, In, Message> {
     const gone = (): void => this.queue.break(new HeadgateError('HG3001', 'the caller is gone'));
     call.on('cancelled', gone);
     call.on('close', gone);
+    // A connection that breaks ends its streams as well; the cancellation comes just after.
+    call.on('end', () => setImmediate(() => this.queue.end()));
   }
 
   protected override finish(error: Error | undefined): void {
