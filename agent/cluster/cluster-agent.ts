@@ -42,6 +42,7 @@ export class ClusterAgent {
   readonly #splitter: Splitter;
   readonly #nodes: NodeReports;
   readonly #complete = Promise.withResolvers<void>();
+  readonly #firstList = Promise.withResolvers<void>();
   #listed = false;
   #hubConnected = false;
   /** Wakes the timer when a split's due time may have changed. */
@@ -66,8 +67,14 @@ export class ClusterAgent {
     return this.#complete.promise;
   }
 
-  /** The source has listed everything: only then may reports go up. */
-  readonly listed = Promise.withResolvers<void>();
+  /** Resolves when the source has listed everything: only then may reports go up. */
+  get listed(): Promise<void> {
+    return this.#firstList.promise;
+  }
+
+  get isListed(): boolean {
+    return this.#listed;
+  }
 
   /** Follows the source, probes and time until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
@@ -119,7 +126,7 @@ export class ClusterAgent {
       this.#publish(own, report);
       if (this.#listed) continue;
       this.#listed = true;
-      this.listed.resolve();
+      this.#firstList.resolve();
       this.#checkComplete();
     }
   }

@@ -20,7 +20,7 @@ export interface NodeAgentOptions {
   readonly node: string;
   readonly version: string;
   /** host:port where other clusters reach this node's gateway listener. */
-  readonly gatewayAddress: string;
+  readonly gatewayAddress: () => string;
   readonly ledger: Ledger;
   readonly dataPlane: DataPlane;
   readonly clock: Clock;
@@ -175,7 +175,7 @@ export class NodeAgent {
       name: node,
       agentVersion: version,
       haproxyVersion: status.version,
-      gatewayAddress,
+      gatewayAddress: gatewayAddress(),
       ready: status.ready,
       revision: this.#live,
     }).finish();

@@ -1,0 +1,134 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Clock } from '../lib/clock.ts';
+import { formatAddress } from '../lib/config/address.ts';
+import { HeadgateError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { createRegistry, startOps } from '../lib/ops/index.ts';
+import { withReconnect } from '../lib/rpc/index.ts';
+import type { ClusterAgent } from './cluster/cluster-agent.ts';
+import { serveConfigure, serveReport } from './cluster/node-server.ts';
+import { startCluster } from './cluster/start-cluster.ts';
+import type { AgentContext } from './context.ts';
+import { AgentIdentity } from './identity/agent-identity.ts';
+import { directoryClusterUid } from './identity/cluster-uid.ts';
+import { registerLinkMetrics } from './metrics.ts';
+import type { NodeAgent } from './node/node-agent.ts';
+import { startNode } from './node/start-node.ts';
+import type { AgentOptions } from './options.ts';
+import { holdPidFile } from './pid-file.ts';
+import { runInProcess, runUplink } from './uplink.ts';
+
+export interface AgentSurroundings {
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Ends the agent; HAProxy goes on serving. */
+  readonly signal: AbortSignal;
+  /** Called once, when listeners serve (cluster role alone: when it accepts nodes). */
+  readonly ready: (fields: Readonly<Record<string, unknown>>) => void;
+}
+
+/**
+ * Runs an agent with the roles asked for until the signal aborts.
+ *
+ * @throws HeadgateError HG2002 address taken, HG2003 data folder, HG2004 and HG2005 enrolment, HG5001 HAProxy
+ */
+export async function runAgent(options: AgentOptions, around: AgentSurroundings): Promise<void> {
+  const { clock } = around;
+  const log = around.log.with({ cluster: options.cluster, node: options.node });
+  const ended = new AbortController();
+  const signal = AbortSignal.any([around.signal, ended.signal]);
+  await using resources = new AsyncDisposableStack();
+  resources.defer(() => ended.abort());
+  await makeFolder(options.data);
+
+  const clusterUid = await directoryClusterUid(options.data);
+  const role = options.roles.has('cluster') ? 'cluster' : 'node';
+  const { data: folder, hubs, join: token, cluster, node } = options;
+  const identity = resources.use(
+    await AgentIdentity.open({ folder, hubs, join: token, cluster, node, role, clusterUid, clock, log, signal }),
+  );
+  const registry = createRegistry('agent');
+  const context: AgentContext = {
+    options,
+    identity,
+    clusterUid,
+    keyFile: options.keyFile ?? join(options.data, 'key'),
+    clock,
+    log,
+    link: registerLinkMetrics(registry, cluster, () => clock.now()),
+    registry,
+    signal,
+    resources,
+    work: [],
+    checks: [],
+    fields: { cluster, node },
+  };
+  const nodeRole = options.roles.has('node') ? await startNode(context) : undefined;
+  const clusterAgent = options.roles.has('cluster') ? await startCluster(context) : undefined;
+  if (nodeRole !== undefined) context.work.push(linkNode(context, nodeRole.agent, clusterAgent));
+  resources.use(await holdPidFile(options.data));
+  const ops = resources.use(
+    await startOps({
+      address: options.ops,
+      registry,
+      checks: context.checks,
+      ...(nodeRole === undefined ? {} : { more: async () => await nodeRole.dataPlane.metrics() }),
+      log,
+    }),
+  );
+  around.ready({ ...context.fields, ops: ops.address });
+  try {
+    // None resolves before the signal; the first that rejects ends the agent.
+    await Promise.all(context.work);
+  } finally {
+    ended.abort();
+    await Promise.allSettled(context.work);
+  }
+}
+
+/** The node's streams: in memory where the cluster role runs here too, else over the wire. */
+async function linkNode(context: AgentContext, node: NodeAgent, cluster: ClusterAgent | undefined): Promise<void> {
+  const { options, identity, clock, log, link, signal } = context;
+  const up = { reports: node.up, sink: node.sink(), clock, log };
+  if (cluster === undefined) {
+    await runUplink({
+      ...up,
+      addresses: options.hubs.map(formatAddress),
+      tls: () => identity.current().control,
+      expect: (peer) => peer.kind === 'cluster' && peer.cluster === options.cluster,
+      onConnected: (connected) => link.connected(connected),
+      signal,
+    });
+    return;
+  }
+  await cluster.complete;
+  const common = { clock, log, signal };
+  const connect = async (): Promise<void> => {
+    await runInProcess(
+      up,
+      async (report, configure) => {
+        const streams = [
+          serveReport(cluster, options.node, report, common),
+          serveConfigure(cluster, configure, common),
+        ];
+        await Promise.all(streams);
+      },
+      signal,
+    );
+  };
+  // It breaks where the ledger cannot be written, and comes back when it can.
+  await withReconnect(['this process'], connect, { clock, log, signal, firstMs: 100, baseMs: 200, capMs: 5_000 });
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new HeadgateError('HG2003', `cannot make the data folder '${folder}'`, {
+      cause,
+      remedy: 'give --data a folder that this user may write',
+    });
+  }
+}

@@ -1,0 +1,83 @@
+import { join } from 'node:path';
+
+import { formatAddress } from '../../lib/config/address.ts';
+import { HeadgateError } from '../../lib/errors.ts';
+import { serveRpc, type RpcConnection } from '../../lib/rpc/index.ts';
+import { VERSION } from '../../lib/version.ts';
+import type { AgentContext } from '../context.ts';
+import { forwardEnrolment } from '../identity/forward-enrolment.ts';
+import { openSpeaker } from '../identity/speaker.ts';
+import { openLedger } from '../ledger/open-ledger.ts';
+import { runUplink } from '../uplink.ts';
+import { ClusterAgent } from './cluster-agent.ts';
+import { directorySource } from './directory/directory-source.ts';
+import { serveConfigure, serveReport } from './node-server.ts';
+
+/** Starts the cluster role: source, link to the hub and, where asked, the server for node agents apart. */
+export async function startCluster(context: AgentContext): Promise<ClusterAgent> {
+  const { options, identity, keyFile, clusterUid, clock, log, link, signal, resources, work } = context;
+  if (options.source === undefined) throw new HeadgateError('HG2001', 'the cluster role needs a source');
+  const ledger = resources.use(await openLedger({ folder: join(options.data, 'cluster-ledger'), keyFile, log }));
+  const agent = new ClusterAgent({
+    cluster: options.cluster,
+    clusterUid,
+    version: VERSION,
+    source: directorySource({ folder: options.source.folder, clock, log }),
+    ledger,
+    gateway: () => identity.current().gateway,
+    clock,
+    log,
+  });
+  work.push(agent.run(signal));
+  context.checks.push({
+    name: 'source',
+    check: () => (agent.isListed ? undefined : 'the source has not been listed yet'),
+  });
+  let hub: RpcConnection | undefined;
+  const speaker = await openSpeaker(options.data);
+  const reportAndConfigure = async (): Promise<void> => {
+    await agent.listed;
+    await runUplink({
+      addresses: options.hubs.map(formatAddress),
+      tls: () => identity.current().control,
+      reports: agent.up,
+      sink: agent.hubSink(),
+      expect: (peer) => peer.kind === 'hub',
+      speaker,
+      onConnected: (connected) => {
+        link.connected(connected);
+        agent.setHubConnected(connected);
+      },
+      onConnection: (connection) => {
+        hub = connection;
+      },
+      clock,
+      log,
+      signal,
+    });
+  };
+  work.push(reportAndConfigure());
+  if (options.listenNodes === undefined) return agent;
+
+  const common = { clock, log, signal };
+  const server = resources.use(
+    await serveRpc({
+      address: formatAddress(options.listenNodes),
+      role: 'agent',
+      tls: identity.current().control,
+      services: {
+        report: async ({ identity: peer }, pipe) => {
+          if (peer.kind === 'node') await serveReport(agent, peer.node, pipe, common);
+        },
+        configure: async (_peer, pipe) => await serveConfigure(agent, pipe, common),
+        ...forwardEnrolment(() => hub),
+      },
+      log,
+      signal,
+      admit: (peer) => peer.kind === 'node' && peer.cluster === options.cluster,
+    }),
+  );
+  resources.defer(identity.onChange(({ control }) => server.setTls(control)));
+  context.fields['nodes'] = server.address;
+  return agent;
+}

@@ -1,0 +1,67 @@
+import { join } from 'node:path';
+
+import { formatAddress } from '../../lib/config/address.ts';
+import { VERSION } from '../../lib/version.ts';
+import type { AgentContext } from '../context.ts';
+import type { DataPlane } from '../haproxy/data-plane.ts';
+import { openDataPlane } from '../haproxy/haproxy-data-plane.ts';
+import { openLedger } from '../ledger/open-ledger.ts';
+import { registerDataPlaneMetrics } from '../metrics.ts';
+import { NodeAgent } from './node-agent.ts';
+
+/** Spare backends of the default profile. */
+const SPARES = 128;
+
+/** Starts the node role; resolves when HAProxy's listeners serve, last good configuration included. */
+export async function startNode(context: AgentContext): Promise<{ agent: NodeAgent; dataPlane: DataPlane }> {
+  const { options, identity, keyFile, clock, log, signal, resources } = context;
+  const ledger = resources.use(await openLedger({ folder: join(options.data, 'ledger'), keyFile, log }));
+  if (ledger.loaded.problem !== undefined) {
+    log.warn('the ledger was damaged', { from: ledger.loaded.from, problem: ledger.loaded.problem });
+  }
+  const dataPlane = resources.use(
+    await openDataPlane(
+      {
+        cluster: options.cluster,
+        node: options.node,
+        folder: join(options.data, 'haproxy'),
+        haproxy: options.haproxy,
+        listeners: {
+          http: formatAddress(options.listenHttp),
+          https: formatAddress(options.listenHttps),
+          gateway: formatAddress(options.listenGateway),
+          proxyProtocol: options.proxyProtocol,
+          tlsPassthrough: options.tlsPassthrough,
+        },
+        gateway: identity.current().gateway,
+        spares: SPARES,
+      },
+      { clock, log, signal },
+    ),
+  );
+  const agent = new NodeAgent({
+    node: options.node,
+    version: VERSION,
+    gatewayAddress: () =>
+      options.advertise === undefined ? dataPlane.status().gateway : formatAddress(options.advertise),
+    ledger,
+    dataPlane,
+    clock,
+    log,
+  });
+  await agent.start();
+  resources.defer(
+    identity.onChange(({ gateway }) => {
+      dataPlane.setGateway(gateway).catch((error: unknown) => log.error('cannot renew the gateway', { error }));
+    }),
+  );
+  registerDataPlaneMetrics(context.registry, () => dataPlane.status());
+  context.checks.push({
+    name: 'haproxy',
+    check: () => (dataPlane.status().ready ? undefined : dataPlane.status().reason),
+  });
+  const { http, https, gateway } = dataPlane.status();
+  Object.assign(context.fields, { http, https, gateway });
+  context.work.push(agent.run(signal));
+  return { agent, dataPlane };
+}

@@ -1,0 +1,48 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { systemClock } from '../lib/clock.ts';
+import { HeadgateError } from '../lib/errors.ts';
+import { stopHaproxy } from './haproxy/process/stop.ts';
+import { readPidFile } from './pid-file.ts';
+
+const PATIENCE_MS = 10_000;
+
+/**
+ * Ends the agent of a data folder and the HAProxy that it left serving. Where neither runs, nothing happens.
+ *
+ * @throws HG2003 where the agent does not end
+ */
+export async function stopAgent(data: string): Promise<void> {
+  const pid = await readPidFile(data);
+  if (pid !== undefined && (await isAgent(pid))) await end(pid, data);
+  await stopHaproxy(join(data, 'haproxy'));
+}
+
+/** A pid file outlives a crash and pids are used again: only a process that looks like an agent is ended. */
+async function isAgent(pid: number): Promise<boolean> {
+  try {
+    const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
+    return words.includes('agent');
+  } catch (thrown) {
+    // Without /proc (macOS) the pid file is believed.
+    return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT' && process.platform !== 'linux';
+  }
+}
+
+async function end(pid: number, data: string): Promise<void> {
+  const started = systemClock.now();
+  for (let signal: NodeJS.Signals | 0 = 'SIGTERM'; ; signal = 0) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      return; // gone
+    }
+    if (systemClock.now() - started > PATIENCE_MS) {
+      throw new HeadgateError('HG2003', `the agent of '${data}' (process ${pid}) does not end`, {
+        remedy: `end it by hand: kill -9 ${pid}`,
+      });
+    }
+    await systemClock.sleep(20);
+  }
+}
