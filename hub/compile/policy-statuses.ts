@@ -1,0 +1,105 @@
+import type { TrafficPolicySpec } from '../../lib/policy/schemas.ts';
+import { Host } from '../../proto/gen/headgate/v1/configured.ts';
+import type { CommittedPolicy, FleetState } from '../fleet/state.ts';
+import { isKnownGroup, pathsOf, routeTarget, type TargetRef, type TrafficPolicy } from './policy-attachment.ts';
+import { policyStatus, sortStatuses } from './status.ts';
+import type { CompiledHost, ObjectStatus } from './types.ts';
+
+type Lookup = (host: string) => CompiledHost | undefined;
+
+/**
+ * What is wrong with each policy object by itself: targets and clusters that do not exist, targets outside its
+ * namespace. The rest of such a policy stands. Conflicts about a route's fields are the host's statuses.
+ */
+export function policyStatuses(state: FleetState, compiled: Lookup): ObjectStatus[] {
+  const statuses: ObjectStatus[] = [];
+  const members = [...state.clusters.values()].filter(({ name }) => state.members.has(name));
+  const policies = [state.trafficPolicies, ...members.map((cluster) => cluster.policies)];
+  for (const policy of policies.flatMap((map) => [...map.values()])) {
+    statuses.push(...targetStatuses(state, compiled, policy), ...clusterStatuses(state, policy));
+  }
+  for (const claim of state.hostClaims.values()) {
+    for (const name of unknownClusters(state, claim.value.clusters ?? []))
+      statuses.push(unknownCluster(claim, name, 'spec.clusters'));
+  }
+  for (const object of state.clusterObjects.values()) {
+    if (state.members.has(object.name)) continue;
+    statuses.push(unknownCluster(object, object.name, 'metadata.name'));
+  }
+  return sortStatuses(statuses);
+}
+
+function* targetStatuses(state: FleetState, compiled: Lookup, policy: TrafficPolicy): Iterable<ObjectStatus> {
+  const { targetRefs } = policy.value;
+  if (policy.clusterScope !== undefined && targetRefs.length === 0) {
+    yield policyStatus(policy, {
+      accepted: false,
+      reason: 'Invalid',
+      code: 'HG1002',
+      field: 'spec.targetRefs',
+      message: 'a policy without a target governs the fleet, and only the hub may write one',
+      remedy: 'name an Ingress, the Namespace or a Route as target',
+    });
+  }
+  for (const [at, ref] of targetRefs.entries()) {
+    const message = targetFault(state, compiled, policy.namespace, ref);
+    if (message === undefined) continue;
+    yield policyStatus(policy, {
+      // Where another target stands the policy goes on governing that.
+      accepted: targetRefs.length > 1,
+      reason: 'TargetNotFound',
+      code: 'HG1008',
+      field: `spec.targetRefs[${at}]`,
+      message,
+      remedy: 'name a target that exists in the namespace of the policy',
+    });
+  }
+}
+
+function targetFault(state: FleetState, compiled: Lookup, namespace: string, ref: TargetRef): string | undefined {
+  if (!isKnownGroup(ref)) return `there is no kind ${ref.kind} in group "${ref.group}"`;
+  if (ref.kind === 'Namespace')
+    return ref.name === namespace ? undefined : `a policy targets its own namespace only, not ${ref.name}`;
+  if (ref.kind === 'Ingress') {
+    const key = `${namespace}/${ref.name}`;
+    const known = [...state.members.keys()].some((name) => state.clusters.get(name)?.ingresses.has(key));
+    return known ? undefined : `no cluster has an Ingress ${key}`;
+  }
+  const { host, path } = routeTarget(ref.name);
+  const body = compiled(host)?.body;
+  const known = body === undefined ? undefined : Host.decode(body.body);
+  if (known?.namespace !== namespace) return `namespace ${namespace} has no host ${host}`;
+  if (path === undefined) return undefined;
+  const paths = pathsOf(path);
+  return known.routes.some((route) => paths.has(route.path)) ? undefined : `host ${host} has no path ${path}`;
+}
+
+function* clusterStatuses(state: FleetState, policy: TrafficPolicy): Iterable<ObjectStatus> {
+  const parts: [string, Pick<TrafficPolicySpec, 'tiers'> | undefined][] = [
+    ['spec', policy.value],
+    ['spec.defaults', policy.value.defaults],
+    ['spec.overrides', policy.value.overrides],
+  ];
+  for (const [where, fields] of parts) {
+    for (const [at, tier] of (fields?.tiers ?? []).entries()) {
+      const names = tier.clusters.flatMap(({ name }) => name ?? []);
+      for (const name of unknownClusters(state, names))
+        yield unknownCluster(policy, name, `${where}.tiers[${at}].clusters`);
+    }
+  }
+}
+
+function unknownClusters(state: FleetState, names: readonly string[]): string[] {
+  return names.filter((name) => !state.members.has(name));
+}
+
+function unknownCluster(policy: CommittedPolicy<unknown>, name: string, field: string): ObjectStatus {
+  return policyStatus(policy, {
+    accepted: true,
+    reason: 'PartiallyProgrammed',
+    code: 'HG1008',
+    field,
+    message: `there is no cluster ${name}; the rest stands`,
+    remedy: 'name a cluster that `headgate get clusters` shows, or add it',
+  });
+}
