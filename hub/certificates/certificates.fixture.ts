@@ -23,11 +23,15 @@ export interface CertificatesFixture extends AsyncDisposable {
   advance(ms: number): void;
 }
 
-export async function certificatesFixture(lifetimes: Lifetimes = defaultLifetimes): Promise<CertificatesFixture> {
+/** @param skew milliseconds that the hub's clock is ahead. */
+export async function certificatesFixture(
+  lifetimes: Lifetimes = defaultLifetimes,
+  skew = 0,
+): Promise<CertificatesFixture> {
   await using made = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'headgate-certificates-'));
   made.defer(() => rm(folder, { recursive: true, force: true }));
-  let ahead = 0;
+  let ahead = skew;
   const clock: Clock = {
     ...systemClock,
     wall: () => systemClock.wall() + ahead,

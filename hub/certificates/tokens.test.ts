@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { makeCsr, makeKey } from '../../lib/identity/key.ts';
 import { formatToken, parseToken } from '../../lib/identity/token.ts';
+import { decodeCluster } from '../fleet/stored-values.ts';
 import { keys } from '../store/keys.ts';
 import { certificatesFixture } from './certificates.fixture.ts';
-import { readClusterRecord, tokenLifetime } from './tokens.ts';
+import { tokenLifetime } from './tokens.ts';
 
 async function csrs(): Promise<Buffer[]> {
   return [await makeCsr(await makeKey()), await makeCsr(await makeKey())];
@@ -59,7 +60,7 @@ describe('tokens', () => {
     const { tokens, store, revocations } = fleet;
     const uid = async () => {
       const entry = await store.get(keys.cluster('eu'));
-      return entry === undefined ? 'gone' : readClusterRecord(entry).uid;
+      return entry === undefined ? 'gone' : decodeCluster(entry).uid;
     };
     const first = await tokens.add('eu', 'cluster');
     expect(await uid()).toBeUndefined();

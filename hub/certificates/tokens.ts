@@ -5,7 +5,7 @@ import { HeadgateError } from '../../lib/errors.ts';
 import { csrKeysHash } from '../../lib/identity/authority.ts';
 import { isLabel } from '../../lib/identity/identity.ts';
 import { drawToken, formatToken, parseToken, secretHash, type TokenRole } from '../../lib/identity/token.ts';
-import type { ClusterRecord } from '../fleet/state.ts';
+import { decodeCluster } from '../fleet/stored-values.ts';
 import { keys } from '../store/keys.ts';
 import type { Condition, Entry, Operation, Store } from '../store/store.ts';
 import { parseJson, toJson } from './record.ts';
@@ -27,8 +27,6 @@ const tokenSchema = z.strictObject({
   /** Hash of the keys that it was redeemed for. */
   usedBy: z.string().optional(),
 });
-
-const clusterSchema = z.object({ name: z.string(), uid: z.string().optional() });
 
 export interface Redemption {
   readonly cluster: string;
@@ -164,14 +162,6 @@ export class Tokens {
   }
 }
 
-/** Reads a stored ClusterRecord. Throws HG4003. */
-export function readClusterRecord(entry: Entry): ClusterRecord {
-  const record = clusterSchema.safeParse(parseJson(entry.value));
-  if (!record.success)
-    throw new HeadgateError('HG4003', `'${entry.key}' is no cluster record`, { cause: record.error });
-  return { name: record.data.name, uid: record.data.uid };
-}
-
 /** The write that binds the cluster to its UID; none when it is bound to it already. */
 function bind(member: Entry, cluster: string, uid: string): Operation | undefined {
   if (!/^[A-Za-z0-9._-]{1,128}$/.test(uid)) {
@@ -179,7 +169,7 @@ function bind(member: Entry, cluster: string, uid: string): Operation | undefine
       remedy: 'start the agent with its own data folder, or with access to its cluster',
     });
   }
-  const known = readClusterRecord(member).uid;
+  const known = decodeCluster(member).uid;
   if (known === uid) return undefined;
   if (known !== undefined) {
     throw new HeadgateError('HG2005', `the name '${cluster}' is bound to another cluster`, {

@@ -7,6 +7,9 @@ import { describe, expect, test } from 'vitest';
 import type { AgentIdentity } from '../../agent/identity/agent-identity.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { parseAddress } from '../../lib/config/address.ts';
+import type { Identity } from '../../lib/identity/identity.ts';
+import { renewalDelay } from '../../lib/identity/renewal.ts';
+import { dialRpc, type RpcServices } from '../../lib/rpc/index.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import { defaultLifetimes } from '../../lib/identity/authority.ts';
 import { validity } from '../../lib/identity/certificate.ts';
@@ -168,5 +171,19 @@ describe('enrolment over the wire', () => {
     expect(node.current().identity).toEqual({ kind: 'node', fleet: 'fleet', cluster: 'eu', node: 'n2' });
     await renewed(node);
     expect(node.current().identity).toEqual({ kind: 'node', fleet: 'fleet', cluster: 'eu', node: 'n2' });
+  });
+
+  test.each([-1, 1])('promise-18 clocks that differ by %d h change nothing', async (hours) => {
+    const reported = Promise.withResolvers<Identity>();
+    const services: RpcServices = { report: ({ identity }) => Promise.resolve(reported.resolve(identity)) };
+    await using fleet = await identityFleet(services, defaultLifetimes, hours * 3_600_000);
+    const identity = await joined(fleet);
+    const { control } = identity.current();
+    using connection = dialRpc({ address: fleet.server.address, tls: control, expect: ({ kind }) => kind === 'hub' });
+    const end = await connection.report().frames[Symbol.asyncIterator]().next();
+    expect(end.done).toBe(true);
+    expect(await reported.promise).toEqual(cluster);
+    const middle = renewalDelay(control.certificate, { ...systemClock, random: () => 0.5 });
+    expect(middle / 3_600_000).toBeCloseTo(12 + hours, 1);
   });
 });

@@ -20,15 +20,20 @@ export interface IdentityFleet extends AsyncDisposable {
   nodesServer(identity: AgentIdentity, services?: RpcServices): Promise<RpcServer>;
 }
 
-/** A hub's certificates and its gRPC server, the real ones, and agents that enrol with it. */
+/**
+ * A hub's certificates and its gRPC server, the real ones, and agents that enrol with it.
+ *
+ * @param skew milliseconds that the hub's clock is ahead of the agents'.
+ */
 export async function identityFleet(
   services: RpcServices = {},
   lifetimes: Lifetimes = defaultLifetimes,
+  skew = 0,
 ): Promise<IdentityFleet> {
   await using made = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'headgate-agents-'));
   made.defer(() => rm(folder, { recursive: true, force: true }));
-  const hub = made.use(await certificatesFixture(lifetimes));
+  const hub = made.use(await certificatesFixture(lifetimes, skew));
   const { authority, revocations, enrolment } = hub;
   const { signal } = new AbortController();
   const server = made.use(
