@@ -1,9 +1,7 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { chmod, link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { HeadgateError } from '../../lib/errors.ts';
+import { createPrivateFile, readPrivateFile } from '../../lib/identity/private-file.ts';
 import type { ResourceKey } from '../../lib/sync/index.ts';
-import { hasCode } from './disk-error.ts';
 
 const FORMAT = 1;
 const NONCE = 12;
@@ -50,49 +48,17 @@ function associated({ type, name }: ResourceKey): Buffer {
 }
 
 async function loadKey(keyFile: string): Promise<Buffer> {
-  const remedy = `name a readable file that holds 32 bytes in base64 with --key-file, or remove ${keyFile} to have a new key made (sealed resources are then fetched again)`;
-  try {
-    const secret = (await readKey(keyFile)) ?? (await makeKey(keyFile));
-    if (secret.length === KEY) return secret;
+  let text = await readPrivateFile(keyFile);
+  if (text === undefined) {
+    // The first of two makers wins.
+    await createPrivateFile(keyFile, `${randomBytes(KEY).toString('base64')}\n`);
+    text = (await readPrivateFile(keyFile)) ?? '';
+  }
+  const secret = Buffer.from(text.trim(), 'base64');
+  if (secret.length !== KEY) {
     throw new HeadgateError('HG2003', `the key file ${keyFile} holds ${secret.length} bytes instead of ${KEY}`, {
-      remedy,
-    });
-  } catch (error) {
-    if (error instanceof HeadgateError) throw error;
-    throw new HeadgateError('HG2003', `the key file ${keyFile} cannot be used: ${String(error)}`, {
-      remedy,
-      cause: error,
+      remedy: `name a file that holds ${KEY} bytes in base64 with --key-file, or remove ${keyFile} to have a new key made (sealed resources are then fetched again)`,
     });
   }
-}
-
-async function readKey(keyFile: string): Promise<Buffer | undefined> {
-  try {
-    const secret = Buffer.from((await readFile(keyFile, 'utf8')).trim(), 'base64');
-    if (((await stat(keyFile)).mode & 0o077) !== 0) await chmod(keyFile, 0o600);
-    return secret;
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined;
-    throw error;
-  }
-}
-
-/** A whole key appears at once, and the first of two makers wins. */
-async function makeKey(keyFile: string): Promise<Buffer> {
-  await mkdir(dirname(keyFile), { recursive: true, mode: 0o700 });
-  const draft = `${keyFile}.${process.pid}`;
-  await using file = await open(draft, 'w', 0o600);
-  try {
-    const secret = randomBytes(KEY);
-    await file.writeFile(`${secret.toString('base64')}\n`);
-    await file.sync();
-    await link(draft, keyFile);
-    return secret;
-  } catch (error) {
-    const other = hasCode(error, 'EEXIST') ? await readKey(keyFile) : undefined;
-    if (other === undefined) throw error;
-    return other;
-  } finally {
-    await unlink(draft);
-  }
+  return secret;
 }
