@@ -15,8 +15,9 @@ export function combinedPem(chain: string, privateKey: string): string {
   const blocks = [...(chain.match(block) ?? []), ...(privateKey.match(block) ?? []).slice(0, 1)];
   const pem = blocks.map((text) => `${text.split(/\s*\n\s*/).join('\n')}\n`).join('');
   try {
-    for (const text of chain.match(block) ?? []) new X509Certificate(text);
-    if (!new X509Certificate(chain).checkPrivateKey(createPrivateKey(privateKey))) throw new Error('they do not match');
+    const [leaf] = (chain.match(block) ?? []).map((text) => new X509Certificate(text));
+    if (leaf?.checkPrivateKey(createPrivateKey(privateKey)) !== true)
+      throw new Error('the key is not the certificate’s');
   } catch (error) {
     throw new HeadgateError('HG1004', 'the certificate and its key cannot be used together', { cause: error });
   }

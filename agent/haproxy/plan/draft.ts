@@ -1,3 +1,4 @@
+import { unreachable } from '../../../lib/errors.ts';
 import type { ResourceKey } from '../../../lib/sync/index.ts';
 import type { Change, Op, OwnedOp, Rejection, ReloadReason } from '../model/change.ts';
 import { files, mapFile, type MapName, slotFile } from '../model/names.ts';
@@ -49,6 +50,8 @@ function phase(op: Op): number {
       return 11;
     case 'certificate-remove':
       return 12;
+    default:
+      return unreachable(op);
   }
 }
 

@@ -36,7 +36,7 @@ const normalForm = [
 ];
 
 const HOST = 'req.fhdr(host),host_only,rtrim(.),lower';
-const PATH_LOOKUP = `concat(,txn.path,'\\#'),map_beg(${mapFile('path')})`;
+const PATH_LOOKUP = `concat(,txn.path,'#'),map_beg(${mapFile('path')})`;
 
 const route = [
   `http-request set-var(txn.host) ${HOST},map_str(${mapFile('host')})`,

@@ -1,0 +1,50 @@
+import { webcrypto } from 'node:crypto';
+import { x509 } from '../../../lib/identity/x509.ts';
+
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+
+export interface TestLeaf {
+  /** PEM. */
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface TestCa {
+  readonly certificate: string;
+  leaf(commonName: string, names?: readonly string[]): Promise<TestLeaf>;
+}
+
+/** A certificate authority for one test. */
+export async function testCa(): Promise<TestCa> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const ca = await x509.X509CertificateGenerator.createSelfSigned({
+    name: 'CN=test ca',
+    keys,
+    signingAlgorithm: algorithm,
+    extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
+  });
+  return {
+    certificate: ca.toString('pem'),
+    async leaf(commonName, names = [commonName]) {
+      const own = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+      const leaf = await x509.X509CertificateGenerator.create({
+        subject: `CN=${commonName}`,
+        issuer: ca.subject,
+        signingKey: keys.privateKey,
+        publicKey: own.publicKey,
+        signingAlgorithm: algorithm,
+        extensions: [new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns', value })))],
+      });
+      const der = await webcrypto.subtle.exportKey('pkcs8', own.privateKey);
+      const text =
+        Buffer.from(der)
+          .toString('base64')
+          .match(/.{1,64}/g)
+          ?.join('\n') ?? '';
+      return {
+        certificate: leaf.toString('pem'),
+        key: `-----BEGIN PRIVATE KEY-----\n${text}\n-----END PRIVATE KEY-----\n`,
+      };
+    },
+  };
+}
