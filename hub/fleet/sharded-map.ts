@@ -36,7 +36,7 @@ export class ShardedMap<V> implements ReadonlyMap<string, V> {
 
   /** A draft for one batch of changes; this map stays as it is. */
   edit(): MapDraft<V> {
-    return new MapDraft(this.#shards, this.size, (shards, size) => new ShardedMap(shards, size));
+    return new MapDraft<V>(this, this.#shards, (shards, size) => new ShardedMap(shards, size));
   }
 
   forEach(visit: (value: V, key: string, map: ReadonlyMap<string, V>) => void): void {
@@ -60,23 +60,22 @@ export class ShardedMap<V> implements ReadonlyMap<string, V> {
   }
 }
 
-/** Copies a shard at its first change, then changes the copy. */
+type Finish<V> = (shards: readonly ReadonlyMap<string, V>[], size: number) => ShardedMap<V>;
+
+/** Copies what it changes at the first change of it. */
 export class MapDraft<V> {
-  #shards: (ReadonlyMap<string, V> | Map<string, V>)[];
+  readonly #finish: Finish<V>;
+  #base: ShardedMap<V>;
+  #shards: readonly ReadonlyMap<string, V>[];
+  /** A copy of `#shards`, once anything has changed; and the shards in it that are copies. */
+  #writing: ReadonlyMap<string, V>[] | undefined;
   #own = new Map<number, Map<string, V>>();
   #size: number;
-  #changed = false;
-  readonly #base: readonly ReadonlyMap<string, V>[];
-  readonly #finish: (shards: readonly ReadonlyMap<string, V>[], size: number) => ShardedMap<V>;
 
-  constructor(
-    shards: readonly ReadonlyMap<string, V>[],
-    size: number,
-    finish: (shards: readonly ReadonlyMap<string, V>[], size: number) => ShardedMap<V>,
-  ) {
-    this.#base = shards;
-    this.#shards = [...shards];
-    this.#size = size;
+  constructor(base: ShardedMap<V>, shards: readonly ReadonlyMap<string, V>[], finish: Finish<V>) {
+    this.#base = base;
+    this.#shards = shards;
+    this.#size = base.size;
     this.#finish = finish;
   }
 
@@ -106,30 +105,32 @@ export class MapDraft<V> {
   }
 
   done(): ShardedMap<V> {
+    if (this.#writing === undefined) return this.#base;
+    this.#base = this.#finish(this.#writing, this.#size);
     // What was handed out is never changed again.
+    this.#writing = undefined;
     this.#own = new Map();
-    return this.#finish(this.#changed ? [...this.#shards] : this.#base, this.#size);
+    return this.#base;
   }
 
   #writable(key: string): Map<string, V> {
-    this.#changed = true;
-    const at = shardOf(key, this.#shards.length);
+    if (this.#writing === undefined) this.#shards = this.#writing = [...this.#shards];
+    const at = shardOf(key, this.#writing.length);
     let shard = this.#own.get(at);
     if (shard === undefined) {
-      shard = new Map(this.#shards[at]);
+      shard = new Map(this.#writing[at]);
       this.#own.set(at, shard);
-      this.#shards[at] = shard;
+      this.#writing[at] = shard;
     }
     return shard;
   }
 
   #grow(): void {
-    const old = this.#shards;
-    const grown = Array.from({ length: old.length * 4 }, () => new Map<string, V>());
-    for (const shard of old) {
+    const grown = Array.from({ length: this.#shards.length * 4 }, () => new Map<string, V>());
+    for (const shard of this.#shards) {
       for (const [key, value] of shard) grown[shardOf(key, grown.length)]?.set(key, value);
     }
-    this.#shards = grown;
+    this.#shards = this.#writing = grown;
     this.#own = new Map(grown.entries());
   }
 }
