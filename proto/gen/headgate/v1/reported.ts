@@ -84,6 +84,7 @@ export interface IngressRule {
 }
 
 export interface BackendRef {
+  /** "0-refused" where the route must not be served: no Service has that name. */
   readonly service: string;
   /** Exactly one of the two is set. */
   readonly portNumber: number;
@@ -132,7 +133,10 @@ export interface CertificateInfo {
   readonly keyType: string;
 }
 
-/** problem/<code>/<kind>/<namespace>/<name>: what is wrong with an object, from whoever found it. */
+/**
+ * problem/<code>/<kind>/<namespace>/<name>, with #<field> where it is about one: what is wrong with an object,
+ * from whoever found it. The namespace is "-" where there is none; a file or folder has kind File or Folder.
+ */
 export interface Problem {
   readonly code: string;
   readonly kind: string;
