@@ -38,7 +38,12 @@ export function split(name: string, routes: (Partial<RouteSplit> & { path: strin
   const body = HostSplit.create({
     host: name,
     routes: routes.map(({ path, exact = false, ...rest }) => ({
-      ...{ shares: [], fallbacks: [], affinity: false, sticky: [], tier: 0, reasons: [] },
+      shares: [],
+      fallbacks: [],
+      affinity: false,
+      sticky: [],
+      tier: 0,
+      reasons: [],
       ...rest,
       routeId: routeId(name, exact ? PathType.EXACT : PathType.PREFIX, path),
     })),
