@@ -63,6 +63,7 @@ export function remoteError(body: Partial<ErrorBody>, status?: number): Headgate
   return new HeadgateError(code, body.message ?? `the hub answered with status ${status ?? 0}`, {
     ...(body.object === undefined ? {} : { object: body.object }),
     ...(body.field === undefined ? {} : { field: body.field }),
+    ...(body.place === undefined ? {} : { place: body.place }),
     ...(body.remedy === undefined ? {} : { remedy: body.remedy }),
   });
 }

@@ -7,13 +7,16 @@ const PATIENCE = 5_000;
  * Runs a long-running command until it returns or a signal comes: SIGTERM is the ordinary end (0), SIGINT an
  * interruption (130); a second signal ends at once.
  */
-export async function untilSignal(run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+export async function untilSignal(
+  run: (signal: AbortSignal) => Promise<void>,
+  patience: number = PATIENCE,
+): Promise<void> {
   const controller = new AbortController();
   let code: number = exitCodes.done;
   const stop = (name: NodeJS.Signals) => {
     if (name === 'SIGINT') code = exitCodes.interrupted;
     if (controller.signal.aborted) process.exit(code === exitCodes.done ? exitCodes.failed : code);
-    setTimeout(() => process.exit(exitCodes.failed), PATIENCE).unref();
+    setTimeout(() => process.exit(exitCodes.failed), patience).unref();
     controller.abort(new Exit(code));
   };
   process.on('SIGTERM', stop);

@@ -13,7 +13,10 @@ import { printReady, untilSignal } from '../run.ts';
 const roleNames: readonly AgentRole[] = ['cluster', 'node'];
 
 const agentFlags = z.object({
-  hub: z.string().transform((text) => text.split(',')).pipe(z.array(address).min(1)),
+  hub: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(address).min(1)),
   cluster: label,
   node: label.default(nodeName()),
   roles: z
@@ -80,7 +83,11 @@ function sourceOf(source: string | undefined, needed: boolean): AgentOptions['so
 
 /** The host's name as a label. */
 function nodeName(): string {
-  const name = hostname().toLowerCase().split('.')[0]?.replaceAll(/[^a-z0-9-]/g, '-').replaceAll(/^-+|-+$/g, '');
+  const name = hostname()
+    .toLowerCase()
+    .split('.')[0]
+    ?.replaceAll(/[^a-z0-9-]/g, '-')
+    .replaceAll(/^-+|-+$/g, '');
   return name === undefined || name === '' ? 'node' : name.slice(0, 63);
 }
 

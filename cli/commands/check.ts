@@ -1,11 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import type { CertificateItem, ListResponse, StatusResponse } from '../../hub/api/types.ts';
+import { probeHaproxy } from '../../agent/haproxy/process/probe.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import { type HubClient, connectHub, pathOf } from '../client.ts';
 import { loadContext } from '../config.ts';
 import { Exit, exitCodes } from '../exit.ts';
 import type { Globals } from '../globals.ts';
-import { haproxyVersion, limits } from '../haproxy-version.ts';
+import { limits } from '../haproxy-limits.ts';
 import { cell, printJson, stdout } from '../output.ts';
 
 /** `warn` is worth knowing and no failure. */
@@ -24,7 +25,11 @@ export async function check(
   flags: { readonly haproxy: string; readonly output?: string },
   globals: Globals,
 ): Promise<void> {
-  const findings = [checkNode(process.versions.node), ...(await checkHaproxy(flags.haproxy)), ...(await checkHub(globals))];
+  const findings = [
+    checkNode(process.versions.node),
+    ...(await checkHaproxy(flags.haproxy)),
+    ...(await checkHub(globals)),
+  ];
   if (flags.output === 'json') printJson(stdout, { items: findings });
   else {
     for (const { result, what, remedy } of findings) {
@@ -42,16 +47,9 @@ function checkNode(version: string): Finding {
 
 async function checkHaproxy(path: string): Promise<readonly Finding[]> {
   try {
-    const found = await haproxyVersion(path);
-    const what = `HAProxy ${found.version} (${path})`;
-    if (found.major < 2 || (found.major === 2 && found.minor < 6)) {
-      return [{ result: 'fail', what: `${what} is too old`, remedy: 'install 2.6 or later, best 3.2' }];
-    }
-    if (found.lacks.length > 0) {
-      return [{ result: 'fail', what: `${what} was built without ${found.lacks.join(', ')}`, remedy: 'install another build' }];
-    }
+    const found = await probeHaproxy(path);
     const known = limits(found).map((limit): Finding => ({ result: 'warn', what: limit, remedy: 'install 3.2 LTS' }));
-    return [{ result: 'ok', what }, ...known];
+    return [{ result: 'ok', what: `HAProxy ${found.version} (${found.path})` }, ...known];
   } catch (error) {
     return [failure(error)];
   }
@@ -63,7 +61,13 @@ async function checkHub(globals: Globals): Promise<readonly Finding[]> {
     const own: readonly Finding[] =
       context.certificate === undefined
         ? [{ result: 'ok', what: `context ${context.name} uses a token` }]
-        : [checkExpiry(`client certificate of context ${context.name}`, new X509Certificate(context.certificate).validToDate.getTime(), 'get a new admin.yaml from the hub')];
+        : [
+            checkExpiry(
+              `client certificate of context ${context.name}`,
+              new X509Certificate(context.certificate).validToDate.getTime(),
+              'get a new admin.yaml from the hub',
+            ),
+          ];
     const hub = await connectHub(globals);
     return [...own, ...(await checkFleet(hub))];
   } catch (error) {
@@ -78,7 +82,10 @@ async function checkFleet(hub: HubClient): Promise<readonly Finding[]> {
     { result: 'ok', what: `hub ${status.version} at ${hub.server}, revision ${status.revision}` },
     ...status.clusters.map((cluster): Finding =>
       cluster.connected
-        ? { result: 'ok', what: `cluster ${cluster.name} is connected, ${cluster.nodes_ready} of ${cluster.nodes} nodes ready` }
+        ? {
+            result: 'ok',
+            what: `cluster ${cluster.name} is connected, ${cluster.nodes_ready} of ${cluster.nodes} nodes ready`,
+          }
         : {
             result: 'fail',
             what: `cluster ${cluster.name} is not connected`,

@@ -84,7 +84,13 @@ compdef _headgate headgate
 
 function fish(levels: readonly Level[]): string {
   const lines = levels.flatMap(({ path, words }) => {
-    const here = path === '' ? '__fish_use_subcommand' : path.split(' ').map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
+    const here =
+      path === ''
+        ? '__fish_use_subcommand'
+        : path
+            .split(' ')
+            .map((word) => `__fish_seen_subcommand_from ${word}`)
+            .join('; and ');
     return words.map((word) =>
       word.startsWith('--')
         ? `complete -c headgate -n '${here}' -l ${word.slice(2)}`

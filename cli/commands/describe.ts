@@ -27,7 +27,10 @@ export function renderDescription({ title, sections }: DescribeResponse): string
     const rows =
       section.rows.length === 1
         ? titles.map((name) => [`${name}:`, cell(section.rows[0]?.[name] ?? null)])
-        : [titles.map((name) => name.toUpperCase()), ...section.rows.map((row) => titles.map((name) => cell(row[name] ?? null)))];
+        : [
+            titles.map((name) => name.toUpperCase()),
+            ...section.rows.map((row) => titles.map((name) => cell(row[name] ?? null))),
+          ];
     out.push(...layout(rows, true).map((line) => `  ${line}`));
   }
   return out.join('\n');

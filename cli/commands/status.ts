@@ -17,7 +17,9 @@ export function printStatus(screen: Screen, status: StatusResponse): void {
   if (status.attention_total + status.guards.length > 0) {
     screen.write('Needs attention\n');
     for (const guard of status.guards) {
-      screen.write(`  HG6001 guard ${cell(guard.id)} holds ${cell(guard.message)}; headgate guard confirm ${cell(guard.id)}\n`);
+      screen.write(
+        `  HG6001 guard ${cell(guard.id)} holds ${cell(guard.message)}; headgate guard confirm ${cell(guard.id)}\n`,
+      );
     }
     for (const event of status.attention) {
       const where = event.cluster === '' ? 'hub' : event.cluster;

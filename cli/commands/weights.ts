@@ -12,7 +12,9 @@ export async function weights(target: string, given: readonly string[], globals:
   const shares = Object.entries(body.weights).map(
     ([cluster, weight]) => `${cluster} ${Number(((100 * weight) / total).toFixed(3))}%`,
   );
-  stdout.write(`${answer.policy} ${answer.action}: ${answer.target} ${shares.join(', ')} (revision ${answer.revision})\n`);
+  stdout.write(
+    `${answer.policy} ${answer.action}: ${answer.target} ${shares.join(', ')} (revision ${answer.revision})\n`,
+  );
 }
 
 /** HOST or HOST/PATH; a scheme in front is forgiven. */

@@ -13,6 +13,8 @@ export interface ErrorBody {
   readonly message: string;
   readonly object?: string;
   readonly field?: string;
+  /** `file:line` */
+  readonly place?: string;
   readonly remedy?: string;
 }
 
@@ -22,6 +24,22 @@ export interface ListResponse<T = Item> {
   readonly items: readonly T[];
   /** The store's revision that the list shows. */
   readonly revision: string;
+}
+
+export const itemKinds = [
+  'routes',
+  'hosts',
+  'ingresses',
+  'clusters',
+  'nodes',
+  'policies',
+  'certificates',
+  'events',
+] as const;
+export type ItemKind = (typeof itemKinds)[number];
+
+export interface KindListResponse extends ListResponse {
+  readonly kind: ItemKind;
 }
 
 export interface ClusterItem {
@@ -135,12 +153,58 @@ export interface EventItem {
   readonly place: string;
 }
 
+/** What one request would get that enters at one cluster. */
+export interface ExplainItem {
+  readonly url: string;
+  readonly host: string;
+  readonly path: string;
+  /** The path in normal form. */
+  readonly normal_path: string;
+  /** The cluster where the request enters. */
+  readonly entry: string;
+  readonly outcome: 'served' | '404' | '503';
+  readonly summary: string;
+  readonly route: {
+    readonly id: string;
+    /** The host whose routes were searched: exact, wildcard or "*". */
+    readonly host: string;
+    readonly path_type: 'Exact' | 'Prefix';
+    readonly path: string;
+    /** Namespace that owns the host; null for "*". */
+    readonly owner: string | null;
+    /** Clusters that accept the host. */
+    readonly recipients: readonly string[];
+  } | null;
+  /** Descending by share, of 100,000. */
+  readonly clusters: readonly {
+    readonly cluster: string;
+    readonly share: number;
+    readonly why: string;
+    readonly backend: string;
+    readonly ready: number;
+  }[];
+  /** `agent`: what the entry's agent says it does; `computed`: what the hub computes for it; null without a route. */
+  readonly split_source: 'agent' | 'computed' | null;
+  readonly fields: readonly {
+    readonly field: string;
+    readonly value: unknown;
+    readonly winner: string;
+    readonly losers: readonly string[];
+  }[];
+  /** Tried in this order when the drawn cluster has no live server. */
+  readonly fallbacks: readonly string[];
+  /** Where returning clients may go; empty without affinity. */
+  readonly sticky: readonly string[];
+  readonly tier: number;
+  readonly reasons: readonly string[];
+}
+
 export interface ManifestsRequest {
   /** YAML or JSON, several documents. */
   readonly manifests: string;
   /** What to call the text in errors: a file name. */
-  readonly source?: string;
-  readonly dryRun?: boolean;
+  readonly source?: string | undefined;
+  readonly dryRun?: boolean | undefined;
 }
 
 export interface ApplyResult {
@@ -161,8 +225,8 @@ export interface ApplyResponse {
 
 export interface AddClusterRequest {
   readonly name: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly role?: 'cluster' | 'node';
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly role?: 'cluster' | 'node' | undefined;
 }
 
 export interface AddClusterResponse {
@@ -196,7 +260,7 @@ export interface RevisionResponse {
 export interface WeightsRequest {
   readonly host: string;
   /** "/" for the whole host is a path like any other; absent: every path of the host. */
-  readonly path?: string;
+  readonly path?: string | undefined;
   readonly weights: Readonly<Record<string, number>>;
 }
 
@@ -228,6 +292,7 @@ export interface StatusResponse {
   readonly totals: { readonly hosts: number; readonly routes: number; readonly policies: number };
 }
 
+/** Sections in the order to show; a section's rows are what `get` lists, or pairs of name and value. */
 export interface DescribeResponse {
   readonly title: string;
   readonly sections: readonly DescribeSection[];
@@ -235,5 +300,5 @@ export interface DescribeResponse {
 
 export interface DescribeSection {
   readonly title: string;
-  readonly rows: readonly Item[];
+  readonly rows: readonly Readonly<Record<string, string | number | boolean | null>>[];
 }

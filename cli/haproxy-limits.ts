@@ -1,0 +1,12 @@
+import type { HaproxyBuild } from '../agent/haproxy/process/probe.ts';
+
+/** What an older version cannot do or does worse than 3.2; measured, one sentence each. */
+export function limits({ major, minor }: Pick<HaproxyBuild, 'major' | 'minor'>): readonly string[] {
+  if (major > 2) return [];
+  const old = `HAProxy ${major}.${minor}`;
+  return [
+    `${old} searches a whole map to change an entry: changes are slow above some 10,000 hosts`,
+    `${old} starts its own counters at 0 after a reload`,
+    `${old} loads certificates at a fifth of the speed of 3.0`,
+  ];
+}

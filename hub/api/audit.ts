@@ -1,0 +1,55 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../lib/clock.ts';
+import type { Log } from '../../lib/log.ts';
+import { keys } from '../store/keys.ts';
+import type { Operation, Store } from '../store/store.ts';
+import type { Caller } from './caller.ts';
+
+/** Who did what. The revision is that of the transaction which holds the record. */
+export interface AuditRecord {
+  /** RFC 3339, by the hub's clock. */
+  readonly at: string;
+  readonly who: string;
+  readonly role: string;
+  readonly what: string;
+}
+
+/** The newest records that are kept. */
+const KEPT = 10_000;
+
+export class Audit {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #log: Log;
+
+  constructor(store: Store, clock: Clock, log: Log) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** The operation that records a write; belongs into the write's own transaction. */
+  record(caller: Caller, what: string): Operation {
+    const at = new Date(this.#clock.wall()).toISOString();
+    const record: AuditRecord = { at, who: caller.name, role: caller.role, what };
+    // Rises with time as far as the clock does; order is by the entry's revision.
+    const id = `${at}-${randomBytes(4).toString('hex')}`;
+    return { kind: 'put', key: keys.audit(id), value: Buffer.from(JSON.stringify(record)) };
+  }
+
+  /** Tells the log of a write that is committed. */
+  committed(caller: Caller, what: string, revision: bigint): void {
+    this.#log.info('audit', { who: caller.name, role: caller.role, what, revision });
+  }
+
+  /** Drops the oldest records beyond those kept. */
+  async prune(): Promise<void> {
+    const { entries } = await this.#store.range(keys.audit(''));
+    const byAge = [...entries].sort((a, b) => Number(a.modRevision - b.modRevision));
+    const old = byAge.slice(0, Math.max(0, byAge.length - KEPT));
+    for (let from = 0; from < old.length; from += 500) {
+      const operations = old.slice(from, from + 500).map(({ key }): Operation => ({ kind: 'delete', key }));
+      await this.#store.transact({ operations });
+    }
+  }
+}

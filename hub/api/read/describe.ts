@@ -1,0 +1,203 @@
+import { HeadgateError } from '../../../lib/errors.ts';
+import { canonicalJson } from '../../../lib/manifest/canonical-json.ts';
+import { PathType } from '../../../proto/gen/headgate/v1/configured.ts';
+import type { Store } from '../../store/store.ts';
+import type { HubView } from '../../view.ts';
+import type {
+  DescribeResponse,
+  DescribeSection,
+  EventItem,
+  IngressItem,
+  Item,
+  ItemKind,
+  PolicyItem,
+} from '../types.ts';
+import { eventItems } from './event-items.ts';
+import { type ListQuery, list } from './list.ts';
+import { routeItems } from './route-items.ts';
+
+type Row = DescribeSection['rows'][number];
+
+/**
+ * Everything about the objects that a name means: an Ingress of one name may stand in several clusters.
+ * @throws HeadgateError HG2001 unknown kind, HG2007 nothing of that name
+ */
+export async function describe(view: HubView, store: Store, query: ListQuery): Promise<DescribeResponse> {
+  const { kind, items } = await list(view, store, query);
+  if (items.length === 0) {
+    throw new HeadgateError('HG2007', `${kind} has no ${JSON.stringify((query.name ?? '').slice(0, 253))}`, {
+      remedy: `see headgate get ${kind}`,
+    });
+  }
+  const events = eventItems(view);
+  return {
+    title: `${kind} ${query.namespace === undefined ? '' : `${query.namespace}/`}${query.name ?? ''}`,
+    sections: items.flatMap((item) => [
+      { title: items.length > 1 ? titleOf(item) : 'Summary', rows: [flat(item)] },
+      ...details(view, kind, item),
+      { title: 'Conditions and problems', rows: events.filter((event) => concerns(event, kind, item)).map(eventRow) },
+    ]),
+  };
+}
+
+function titleOf(item: Item): string {
+  return ['cluster', 'namespace', 'host', 'name', 'path']
+    .flatMap((field) => (typeof item[field] === 'string' ? [`${field} ${item[field]}`] : []))
+    .join(', ');
+}
+
+/** One row of plain values; what is deeper becomes JSON. */
+function flat(item: Item): Row {
+  const plain = ([name, value]: [string, unknown]): [string, Row[string]] => {
+    if (value === null || typeof value === 'boolean' || typeof value === 'number') return [name, value];
+    return [name, typeof value === 'string' ? value : canonicalJson(value)];
+  };
+  return Object.fromEntries(Object.entries(item).map(plain));
+}
+
+function details(view: HubView, kind: ItemKind, item: Item): readonly DescribeSection[] {
+  switch (kind) {
+    case 'ingresses':
+      return ingressDetails(view, item as unknown as IngressItem);
+    case 'clusters':
+      return clusterDetails(view, String(item['name']));
+    case 'hosts':
+      return [
+        routesSection(view, (route) => route.host === item['name']),
+        verdictSection(view, [String(item['name'])]),
+      ];
+    case 'routes':
+      return [verdictSection(view, [String(item['host'])])];
+    case 'policies':
+      return [policyOrigins(view, item as unknown as PolicyItem)];
+    case 'nodes':
+    case 'certificates':
+    case 'events':
+      return [];
+    default:
+      return kind satisfies never;
+  }
+}
+
+function ingressDetails(view: HubView, item: IngressItem): readonly DescribeSection[] {
+  const cluster = view.state().clusters.get(item.cluster);
+  const ingress = cluster?.ingresses.get(`${item.namespace}/${item.name}`);
+  if (cluster === undefined || ingress === undefined) return [];
+  const rules = ingress.value.rules.map(({ host, path, pathType, backend }): Row => {
+    const service = backend === undefined ? undefined : cluster.services.get(`${item.namespace}/${backend.service}`);
+    const port = service?.ports.find(({ name, number }) =>
+      backend?.portName === '' ? number === backend.portNumber : name === backend?.portName,
+    );
+    return {
+      host: host === '' ? '*' : host,
+      path,
+      type: pathType === PathType.EXACT ? 'Exact' : 'Prefix',
+      service: backend?.service ?? null,
+      port: backend === undefined ? null : backend.portName === '' ? backend.portNumber : backend.portName,
+      ready: port?.ready ?? null,
+    };
+  });
+  return [
+    { title: 'Rules', rows: rules },
+    routesSection(view, (route) => item.hosts.includes(route.host) && route.namespace === item.namespace),
+    verdictSection(view, item.hosts),
+  ];
+}
+
+function routesSection(
+  view: HubView,
+  wanted: (route: { readonly host: string; readonly namespace: string }) => boolean,
+): DescribeSection {
+  const rows = routeItems(view)
+    .filter(wanted)
+    .flatMap((route) =>
+      route.clusters.map(({ name, ready, backend }): Row => {
+        const { host, path, path_type } = route;
+        return { host, path, type: path_type, cluster: name, ready, backend };
+      }),
+    );
+  return { title: 'Contributions', rows };
+}
+
+/** What the nodes of each cluster say of the hosts. */
+function verdictSection(view: HubView, hosts: readonly string[]): DescribeSection {
+  const rows: Row[] = [];
+  for (const [cluster, { verdicts }] of view.state().clusters) {
+    for (const host of hosts) {
+      const verdict = verdicts.get(`host/${host}`);
+      if (verdict === undefined) continue;
+      const rejections = verdict.rejections.map(({ node, code, message }) => `${node}: ${code} ${message}`);
+      rows.push({
+        cluster,
+        host,
+        programmed: `${verdict.programmed}/${verdict.nodes}`,
+        rejected: rejections.join('; '),
+      });
+    }
+  }
+  return { title: 'Verdicts', rows };
+}
+
+function clusterDetails(view: HubView, name: string): readonly DescribeSection[] {
+  const cluster = view.state().clusters.get(name);
+  const nodes = [...(cluster?.nodes.values() ?? [])].map(
+    ({ name: node, ready, revision, haproxyVersion, gatewayAddress }): Row => ({
+      node,
+      ready,
+      revision: revision.toString(),
+      haproxy: haproxyVersion,
+      gateway: gatewayAddress,
+    }),
+  );
+  const rejected = [...(cluster?.verdicts ?? [])]
+    .filter(([, verdict]) => verdict.rejections.length > 0)
+    .map(([resource, { programmed, nodes: all }]): Row => ({ resource, programmed: `${programmed}/${all}` }));
+  const guards = [...view.state().guards.values()]
+    .filter((guard) => guard.cluster === name)
+    .map(({ id, message }): Row => ({ guard: id, holds: message }));
+  return [
+    { title: 'Nodes', rows: nodes },
+    { title: 'Guards', rows: guards },
+    { title: 'Rejected resources', rows: rejected },
+  ];
+}
+
+/** Fields that the policy gives to routes, and fields where another beat it. */
+function policyOrigins(view: HubView, policy: PolicyItem): DescribeSection {
+  const name = `${policy.kind} ${policy.namespace === null ? '' : `${policy.namespace}/`}${policy.name}`;
+  const isMe = (origin: string) => origin === `${name} at ${policy.cluster ?? 'hub'}`;
+  const rows: Row[] = [];
+  for (const route of routeItems(view)) {
+    for (const [entry, origins] of view.compiled(route.host)?.origins.get(route.id) ?? []) {
+      for (const { field, winner, losers } of origins) {
+        const wins = isMe(winner);
+        if (!wins && !losers.some(isMe)) continue;
+        const { host, path } = route;
+        rows.push({
+          host,
+          path,
+          entry: entry === '' ? 'all' : entry,
+          field,
+          result: wins ? 'in force' : `beaten by ${winner}`,
+        });
+      }
+    }
+  }
+  return { title: 'Routes', rows };
+}
+
+function concerns(event: EventItem, kind: ItemKind, item: Item): boolean {
+  if (kind === 'clusters') return event.cluster === item['name'];
+  if (kind === 'hosts' || kind === 'routes') return event.message.includes(String(item['host'] ?? item['name']));
+  const kinds: Partial<Record<ItemKind, string>> = { ingresses: 'Ingress', certificates: 'Secret' };
+  return (
+    event.kind === (kinds[kind] ?? item['kind']) &&
+    event.name === item['name'] &&
+    event.namespace === (item['namespace'] ?? '') &&
+    event.cluster === (item['cluster'] ?? '')
+  );
+}
+
+function eventRow({ severity, code, reason, field, message, remedy, place }: EventItem): Row {
+  return { severity, code, reason, field, message, remedy, place };
+}

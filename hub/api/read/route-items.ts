@@ -1,0 +1,92 @@
+import { ANY_HOST } from '../../../lib/domain/host-name.ts';
+import { Host, PathType } from '../../../proto/gen/headgate/v1/configured.ts';
+import type { FleetState } from '../../fleet/state.ts';
+import type { HubView } from '../../view.ts';
+import type { HostItem, RouteItem } from '../types.ts';
+import { byParts } from './order.ts';
+
+const SHARE_UNITS = 100_000;
+
+/**
+ * A host as it is compiled, decoded: one body for all, or for "*" one per cluster, since its rules never cross.
+ * Where entries have variants they differ in policy, not in routes, so one stands for all.
+ */
+export function compiledHosts(view: HubView, name: string): readonly Host[] {
+  const compiled = view.compiled(name);
+  if (compiled === undefined) return [];
+  const variants = [...compiled.variants.values()];
+  const bodies = name === ANY_HOST ? variants : [compiled.body ?? variants[0]];
+  return bodies.flatMap((resource) => (resource === undefined ? [] : [Host.decode(resource.body)]));
+}
+
+export function routeItems(view: HubView): readonly RouteItem[] {
+  const state = view.state();
+  return view
+    .hosts()
+    .flatMap((name) => hostRoutes(state, name, compiledHosts(view, name)))
+    .sort(
+      byParts(
+        (item) => item.host,
+        (item) => item.path,
+        (item) => item.path_type,
+        (item) => item.id,
+      ),
+    );
+}
+
+function hostRoutes(state: FleetState, name: string, hosts: readonly Host[]): readonly RouteItem[] {
+  const byId = new Map<string, RouteItem>();
+  for (const host of hosts) {
+    for (const route of [...host.routes, ...(host.defaultRoute === undefined ? [] : [host.defaultRoute])]) {
+      const known = byId.get(route.id);
+      const contributions = route.contributions.map(({ cluster, ready, backend }) => ({
+        name: cluster,
+        ready,
+        backend,
+      }));
+      byId.set(route.id, {
+        host: name,
+        path: route.path,
+        path_type: route.pathType === PathType.EXACT ? 'Exact' : 'Prefix',
+        id: route.id,
+        namespace: host.namespace,
+        clusters: [...(known?.clusters ?? []), ...contributions].sort(byParts((item) => item.name)),
+        shares: known?.shares ?? sharesOf(state, name, route.id),
+      });
+    }
+  }
+  return [...byId.values()];
+}
+
+/** Per entry cluster what its agent says it does; without those that say nothing. */
+function sharesOf(state: FleetState, host: string, routeId: string): RouteItem['shares'] {
+  const shares: Record<string, Record<string, number>> = {};
+  for (const name of [...state.clusters.keys()].sort()) {
+    const split = state.clusters
+      .get(name)
+      ?.splits.get(host)
+      ?.routes.find((route) => route.routeId === routeId);
+    if (split === undefined) continue;
+    shares[name] = Object.fromEntries(split.shares.map(({ cluster, share }) => [cluster, share / SHARE_UNITS]));
+  }
+  return shares;
+}
+
+export function hostItems(view: HubView): readonly HostItem[] {
+  const { owners } = view.state();
+  const names = new Set([...view.hosts(), ...owners.keys()]);
+  return [...names].sort().map((name) => {
+    const hosts = compiledHosts(view, name);
+    const compiled = view.compiled(name);
+    const owner = owners.get(name);
+    const released = owner?.releasedAt;
+    return {
+      name,
+      namespace: owner?.namespace ?? hosts[0]?.namespace ?? '',
+      routes: hostRoutes(view.state(), name, hosts).length,
+      clusters: compiled?.recipients ?? [],
+      conflicts: compiled?.statuses.filter((status) => status.reason === 'Conflicted').length ?? 0,
+      released: released === undefined ? null : new Date(released).toISOString(),
+    };
+  });
+}

@@ -1,0 +1,90 @@
+import { HeadgateError } from '../../../lib/errors.ts';
+import { isLabel } from '../../../lib/identity/identity.ts';
+import { clusterSpec } from '../../../lib/policy/schemas.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import type { Revocations } from '../../certificates/revocations.ts';
+import { type Tokens, tokenLifetime } from '../../certificates/tokens.ts';
+import { keys } from '../../store/keys.ts';
+import type { Operation, Store } from '../../store/store.ts';
+import type { HubView } from '../../view.ts';
+import type { Audit } from '../audit.ts';
+import type { Caller } from '../caller.ts';
+import { clusterItems } from '../read/cluster-items.ts';
+import { policyKey } from '../policy-key.ts';
+import type { AddClusterRequest, AddClusterResponse, RemoveClusterResponse } from '../types.ts';
+import { addLabels, requireMember } from './cordon.ts';
+import type { PolicyWriter } from './policy-writer.ts';
+
+/** Membership of clusters. */
+export interface ClusterWrites {
+  readonly view: HubView;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly tokens: Tokens;
+  readonly revocations: Revocations;
+  readonly audit: Audit;
+  readonly writer: PolicyWriter;
+}
+
+/** Makes a member if there is none of that name, and a join token. @throws HeadgateError HG1002 */
+export async function addCluster(
+  { view, store, clock, tokens, audit, writer }: ClusterWrites,
+  caller: Caller,
+  { name, role = 'cluster', labels = {} }: AddClusterRequest,
+): Promise<AddClusterResponse> {
+  if (!isLabel(name)) {
+    throw new HeadgateError('HG1002', `${JSON.stringify(name.slice(0, 63))} is no cluster name`, {
+      remedy: 'use at most 63 of a-z, 0-9 and -, with a letter or digit at both ends',
+    });
+  }
+  if (Object.keys(labels).length > 0) {
+    clusterSpec.parse({ labels });
+    await addLabels(view, writer, caller, name, labels);
+  }
+  const expires = new Date(clock.wall() + tokenLifetime).toISOString();
+  const token = await tokens.add(name, role);
+  const what = `made a join token for cluster ${name}, role ${role}`;
+  const commit = await store.transact({ operations: [audit.record(caller, what)] });
+  const revision = commit.committed ? commit.revision : 0n;
+  audit.committed(caller, what, revision);
+  return { name, role, token, expires, revision: revision.toString() };
+}
+
+/**
+ * Ends a membership: identity, tokens, reports, what a guard holds of it, and its Cluster object go in one
+ * transaction. Its hosts stay owned for the grace time.
+ *
+ * @throws HeadgateError HG2007
+ */
+export async function removeCluster(
+  { view, store, tokens, revocations, audit }: ClusterWrites,
+  caller: Caller,
+  name: string,
+): Promise<RemoveClusterResponse> {
+  requireMember(view, name);
+  const before = clusterItems(view).find((item) => item.name === name);
+  const hosts = view.hosts().filter((host) => {
+    const contributors = view.compiled(host)?.backends;
+    return contributors?.has(name) === true && contributors.size === 1;
+  });
+  const guards = [...view.state().guards.values()].filter((guard) => guard.cluster === name).map(({ id }) => id);
+  const prefixes = [keys.reportPrefix(name), ...guards.map((id) => keys.heldPrefix(id))];
+  const pages = await Promise.all(prefixes.map(async (prefix) => await store.range(prefix)));
+  const gone = [
+    ...pages.flatMap((page) => page.entries.map((entry) => entry.key)),
+    ...guards.map((id) => keys.guard(id)),
+    policyKey('Cluster', '', name),
+  ];
+  const what = `removed cluster ${name}`;
+  const deletions = gone.map((key): Operation => ({ kind: 'delete', key }));
+  await tokens.removeCluster(name, revocations, [...deletions, audit.record(caller, what)]);
+  const { revision } = await store.range(keys.cluster(name));
+  audit.committed(caller, what, revision);
+  return {
+    name,
+    revision: revision.toString(),
+    ingresses: before?.ingresses ?? 0,
+    routes: before?.routes ?? 0,
+    hosts: [...hosts].sort(),
+  };
+}
