@@ -100,7 +100,8 @@ export class ReportSink {
       .toString(16)
       .padStart(8, '0')}`;
     const removed = new Set(delta.removals.map(({ type, name }) => `${type}/${name}`));
-    const { removals } = delta;
+    // Only what is there by exactly this type and name: a removal's words are not checked otherwise.
+    const removals = delta.removals.filter(({ type, name }) => this.#copy.inventory.get(type, name) !== undefined);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       this.#guard = await readOpenGuard(store, cluster, this.#guard);
       const { upserts, refusals } = this.#screen(

@@ -92,7 +92,7 @@ class Planner {
     const stored = entry === undefined ? undefined : readable(type, name, () => decodeStoredReport(type, name, entry));
     const held = guard?.held.get(`${type}/${name}`);
     const previous = stored ?? held;
-    const kept = ingress === undefined ? undefined : this.#kept(previous, ingress);
+    const kept = ingress === undefined ? undefined : this.#kept(stored, held, ingress);
     const sameKept = kept?.rules.length === stored?.kept?.rules.length && kept?.guard === stored?.kept?.guard;
     if (stored?.resource.digest === next.digest && held === undefined && sameKept) return;
 
@@ -136,7 +136,7 @@ class Planner {
     const entry = await store.get(key);
     if (entry === undefined) return;
     const stored = readable(type, name, () => decodeStoredReport(type, name, entry));
-    const value = stored === undefined || !this.#holdsType(type) ? undefined : this.#heldValue(stored);
+    const value = stored === undefined ? undefined : this.#heldValue(stored);
     if (value === undefined) {
       if (stored?.kept !== undefined) this.#released.push(`${type}/${name}`);
       this.#units.push({ operations: [{ kind: 'delete', key }] });
@@ -171,42 +171,44 @@ class Planner {
     return { units, refusals: this.#refusals, holds: this.#holds };
   }
 
-  #holdsType(type: string): boolean {
-    if (!this.#input.shrink.trips) return false;
-    return this.#input.emptySnapshot ? !derivedTypes.has(type) : routeTypes.has(type);
-  }
-
-  /** Rules that go on beside an edit: those it drops while the guard trips, and those kept before. */
-  #kept(previous: StoredReport | undefined, next: Ingress): StoredReport['kept'] {
-    if (previous === undefined) return undefined;
-    const { shrink, guard } = this.#input;
+  /** Rules that go on beside an edit: those it drops while the guard trips, and those held before. */
+  #kept(stored: StoredReport | undefined, held: StoredReport | undefined, next: Ingress): StoredReport['kept'] {
     const written = new Set(next.rules.map(claimOf));
-    const stillKept = previous.kept?.guard === guard?.record.id ? (previous.kept?.rules ?? []) : [];
-    const dropped = shrink.trips
-      ? committedIngress({ ...previous, kept: undefined }).value.rules.filter((rule) =>
-          shrink.dropped.has(claimOf(rule)),
-        )
-      : [];
-    const rules = [...dropped, ...stillKept].filter((rule) => !written.has(claimOf(rule)));
+    const sent = stored === undefined ? [] : committedIngress({ ...stored, kept: undefined }).value.rules;
+    const rules = [
+      ...sent.filter((rule) => this.#drops(claimOf(rule))),
+      ...this.#keptRules(stored),
+      ...(stored !== undefined || held === undefined ? [] : committedIngress(held).value.rules),
+    ].filter((rule) => !written.has(claimOf(rule)));
     return rules.length === 0 ? undefined : { rules, guard: this.#guardId };
   }
 
-  /** A removed resource as it is held; undefined for an Ingress none of whose routes the guard holds. */
+  /** Those of the open guard; one that was confirmed halfway has let go of its others. */
+  #keptRules(stored: StoredReport | undefined): readonly IngressRule[] {
+    return stored?.kept !== undefined && stored.kept.guard === this.#input.guard?.record.id ? stored.kept.rules : [];
+  }
+
+  /** Whether this delta drops the claim and the guard holds it. */
+  #drops(claim: string): boolean {
+    return this.#input.shrink.trips && this.#input.shrink.dropped.has(claim);
+  }
+
+  /** A removed resource as it is held; undefined where the guard lets it go. */
   #heldValue(stored: StoredReport): Uint8Array | undefined {
-    if (stored.resource.type !== 'ingress') return encodeStoredReport({ ...stored, ages: new Map() });
-    const { value, claimedAt } = committedIngress(stored);
-    const { dropped } = this.#input.shrink;
-    const kept = new Set(stored.kept?.rules.map(claimOf));
-    const rules = value.rules.filter((rule) => dropped.has(claimOf(rule)) || kept.has(claimOf(rule)));
-    const defaultBackend = dropped.has(claimKey('', 0, '')) ? value.defaultBackend : undefined;
-    if (rules.length === 0 && defaultBackend === undefined) return undefined;
     const { type, name } = stored.resource;
-    const body = Ingress.encode({ ...value, rules, defaultBackend }).finish();
-    return encodeStoredReport({
-      resource: resource(type, name, body),
-      createRevision: stored.createRevision,
-      ages: claimedAt,
-    });
+    const { shrink, emptySnapshot } = this.#input;
+    if (type !== 'ingress') {
+      const holds = shrink.trips && (emptySnapshot ? !derivedTypes.has(type) : routeTypes.has(type));
+      return holds ? encodeStoredReport({ ...stored, ages: new Map() }) : undefined;
+    }
+    const { value, claimedAt } = committedIngress({ ...stored, kept: undefined });
+    const sent = value.rules.filter((rule) => this.#drops(claimOf(rule)));
+    const rules = [...sent, ...this.#keptRules(stored)];
+    const defaultBackend = this.#drops(claimKey('', 0, '')) ? value.defaultBackend : undefined;
+    if (rules.length === 0 && defaultBackend === undefined) return undefined;
+    const held = resource(type, name, Ingress.encode({ ...value, rules, defaultBackend }).finish());
+    const ages = stored.kept === undefined ? claimedAt : committedIngress(stored).claimedAt;
+    return encodeStoredReport({ resource: held, createRevision: stored.createRevision, ages });
   }
 }
 
