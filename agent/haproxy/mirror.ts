@@ -1,0 +1,223 @@
+import { hash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Clock } from '../../lib/clock.ts';
+import { HeadgateError } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import type { DataPlaneStatus } from './data-plane.ts';
+import type { Change, OwnedOp } from './model/change.ts';
+import type { Fixed } from './model/desired.ts';
+import { files, sockets } from './model/names.ts';
+import type { Planner } from './plan/planner.ts';
+import { checkFree } from './process/addresses.ts';
+import type { ConfigFiles } from './process/config-files.ts';
+import { HaproxyProcess } from './process/process.ts';
+import type { HaproxyBuild } from './process/probe.ts';
+import { writeState } from './process/state-file.ts';
+import type { HaproxyState } from './process/state-file.ts';
+import { setCertificate, setGatewayCa } from './render/commands.ts';
+import type { Command } from './render/commands.ts';
+import { renderFile, renderFiles } from './render/files.ts';
+import { RuntimeClient } from './runtime/client.ts';
+import { compare, leafFingerprint } from './runtime/compare.ts';
+import { Executor } from './runtime/executor.ts';
+import type { Failure } from './runtime/executor.ts';
+import { observe } from './runtime/observe.ts';
+
+export type ReloadReason = NonNullable<Change['reload']> | 'configuration' | 'repair';
+
+export interface MirrorOptions {
+  readonly build: HaproxyBuild;
+  readonly folder: string;
+  readonly files: ConfigFiles;
+  readonly planner: Planner;
+  readonly fixed: Fixed;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Ends waiting; HAProxy serves on. */
+  readonly signal: AbortSignal;
+  /** Something happened to HAProxy that is worth a look. */
+  readonly onEvent: () => void;
+}
+
+/**
+ * Makes one HAProxy hold what the planner desires: files first, then the same by runtime commands. Its methods
+ * are called one after another, never at once.
+ */
+export class Mirror {
+  readonly process: HaproxyProcess;
+  readonly executor: Executor;
+  readonly #options: MirrorOptions;
+  readonly #client: RuntimeClient;
+  readonly #reloads = new Map<string, number>();
+  #fixed: Fixed;
+  /** The worker that holds what the files hold. */
+  #worker: number | undefined;
+
+  constructor(options: MirrorOptions) {
+    const { build, folder, clock, log, onEvent } = options;
+    this.#options = options;
+    this.#fixed = options.fixed;
+    this.process = new HaproxyProcess({ build, folder, configuration: files.configuration, clock, log });
+    this.process.onExit = onEvent;
+    this.#client = new RuntimeClient(join(folder, sockets.worker), onEvent);
+    this.executor = new Executor(this.#client, clock);
+  }
+
+  get reloads(): ReadonlyMap<string, number> {
+    return this.#reloads;
+  }
+
+  get commands(): DataPlaneStatus['commands'] {
+    return this.#client.counts;
+  }
+
+  /** Whether the worker that is known still has its master. */
+  get serves(): boolean {
+    return this.#worker !== undefined && this.process.alive();
+  }
+
+  /** Whether a worker runs that this mirror has not looked at: somebody else reloaded HAProxy. */
+  get isStranger(): boolean {
+    return this.process.worker !== this.#worker;
+  }
+
+  /** Takes over the HAProxy that runs in the folder, or starts one. */
+  async open(before: HaproxyState | undefined): Promise<void> {
+    const { files, planner } = this.#options;
+    const changed = await files.replaceAll(renderFiles(planner.desired, this.#fixed));
+    if (!(await this.process.adopt())) {
+      await this.start();
+      return;
+    }
+    await this.#connect();
+    if (before?.loaded !== this.#loaded()) await this.reload('configuration');
+    else await this.repair(changed.has('gateway/ca.pem'));
+    await this.saveState();
+    this.#options.log.info('haproxy taken over', { pid: this.process.pid });
+  }
+
+  /** Starts HAProxy from the files, after whatever is left of one that died. */
+  async start(): Promise<void> {
+    this.#worker = undefined;
+    this.#client.reset();
+    this.executor.takeOver([]);
+    await this.process.clear();
+    await checkFree(this.#fixed.listeners);
+    await this.process.start(this.#options.signal);
+    await this.#connect();
+    await this.saveState();
+  }
+
+  /** Writes what changed and runs it. @returns what HAProxy refused, with words. */
+  async carryOut(change: Change): Promise<readonly Failure[]> {
+    const { files, planner } = this.#options;
+    if (change.assignmentsChanged) await this.saveState();
+    const texts = [...change.files].map((name): [string, string | undefined] => [
+      name,
+      renderFile(planner.desired, this.#fixed, name),
+    ]);
+    await files.write(texts);
+    if (change.reload !== undefined) {
+      await this.reload(change.reload);
+      return [];
+    }
+    if (change.ops.length === 0) return [];
+    return await this.executor.run(change.ops);
+  }
+
+  /** A new worker loads the files; whatever was only at runtime is gone with the old one. */
+  async reload(reason: ReloadReason): Promise<void> {
+    const { clock, log, signal } = this.#options;
+    const began = clock.now();
+    await this.process.reload(signal);
+    this.#reloads.set(reason, (this.#reloads.get(reason) ?? 0) + 1);
+    await this.#connect();
+    await this.saveState();
+    log.info('haproxy reloaded', { reason, ms: Math.round(clock.now() - began), worker: this.#worker });
+  }
+
+  /** Compares what the worker holds with what it should, and mends it. @returns the number of differences. */
+  async repair(withCa = false): Promise<number> {
+    const { planner, log } = this.#options;
+    if (this.isStranger) await this.#connect();
+    const observed = await observe(this.#client);
+    this.executor.takeOver(
+      [...observed.servers].flatMap(([backend, servers]) =>
+        [...servers].filter(([, { maintenance }]) => maintenance).map(([name]) => ({ backend, name })),
+      ),
+    );
+    const { missingBackends, ops } = compare(planner.desired, observed);
+    if (missingBackends.length > 0) {
+      await this.reload('repair');
+      return missingBackends.length;
+    }
+    const gateway = leafFingerprint(this.#fixed.gatewayCertificate);
+    const stale = observed.fingerprints.get(files.gatewayCertificate) !== gateway;
+    if (stale || withCa) await this.#sendGateway();
+    if (ops.length === 0) return 0;
+    const failures = await this.executor.run(ops.map((op): OwnedOp => ({ op, resource: undefined })));
+    log.warn('haproxy differed from intent', {
+      mended: ops.length,
+      first: ops[0]?.kind,
+      refused: failures.slice(0, 5).map(({ command, words }) => `${command}: ${words}`),
+    });
+    return ops.length;
+  }
+
+  async setGateway(gateway: Pick<Fixed, 'gatewayCertificate' | 'gatewayCa'>): Promise<void> {
+    this.#fixed = { ...this.#fixed, ...gateway };
+    const { files: written } = this.#options;
+    await written.write([
+      [files.gatewayCertificate, gateway.gatewayCertificate],
+      [files.gatewayCa, gateway.gatewayCa],
+    ]);
+    await this.#sendGateway();
+  }
+
+  async saveState(): Promise<void> {
+    const { folder, planner } = this.#options;
+    const { http, https, gateway } = this.#fixed.listeners;
+    await writeState(folder, { http, https, gateway, loaded: this.#loaded(), ...planner.assignments() });
+  }
+
+  close(): void {
+    this.#client.reset();
+  }
+
+  async #sendGateway(): Promise<void> {
+    const commands: Command[] = [
+      ...setCertificate(files.gatewayCertificate, this.#fixed.gatewayCertificate),
+      ...setGatewayCa(this.#fixed.gatewayCa),
+    ];
+    const refused = (await this.#client.send(commands)).find(({ ok }) => !ok);
+    if (refused !== undefined) {
+      throw new HeadgateError('HG5003', `HAProxy refused the gateway's credentials: ${refused.text}`);
+    }
+  }
+
+  /** Digest of what only a reload can change, but for the pools, which can be asked for. */
+  #loaded(): string {
+    return hash('sha256', renderFile(this.#options.planner.desired, this.#fixed, files.base) ?? '', 'hex');
+  }
+
+  /** Talks to the worker that the master names: for a moment after a reload the old one may still answer. */
+  async #connect(): Promise<void> {
+    const { clock, signal } = this.#options;
+    for (let attempt = 0; ; attempt++) {
+      this.#client.reset();
+      const worker = (await this.process.refresh()).worker;
+      try {
+        const pid = Number(/^Pid: (\d+)$/m.exec(await this.#client.ask('show info'))?.[1]);
+        if (pid === worker) {
+          this.#worker = worker;
+          this.executor.takeOver([]);
+          return;
+        }
+      } catch (error) {
+        if (attempt >= 100) throw error;
+      }
+      if (attempt >= 100) throw new HeadgateError('HG5004', `HAProxy's worker ${String(worker)} does not answer`);
+      await clock.sleep(20, signal);
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { formatAddress, parseAddress } from '../../../lib/config/address.ts';
+import type { Address } from '../../../lib/config/address.ts';
+import { listen } from '../../../lib/config/listen.ts';
+import type { Listeners } from '../data-plane.ts';
+
+const names = ['http', 'https', 'gateway'] as const;
+type Addresses = Readonly<Record<(typeof names)[number], string>>;
+
+/**
+ * Puts a real port in place of each port 0: the one of before, where the address is otherwise the same, so that
+ * a running HAProxy can be taken over; else a free one.
+ */
+export async function realListeners(asked: Listeners, before: Addresses | undefined): Promise<Listeners> {
+  const real: Record<string, string> = {};
+  for (const name of names) {
+    const address = parseAddress(asked[name], `the ${name} listener`);
+    const known = before === undefined ? undefined : parseAddress(before[name]);
+    const port =
+      address.port !== 0 ? address.port : known?.host === address.host ? known.port : (await probe(address, name)).port;
+    real[name] = formatAddress({ host: address.host, port });
+  }
+  return { ...asked, ...real };
+}
+
+/**
+ * Makes sure that nobody listens there. HAProxy would not notice: it shares a port with any other process of its
+ * user that also asks to share it.
+ *
+ * @throws HG2002
+ */
+export async function checkFree(listeners: Listeners): Promise<void> {
+  for (const name of names) await probe(parseAddress(listeners[name]), name);
+}
+
+async function probe(address: Address, name: string): Promise<Address> {
+  const server = createServer();
+  const bound = await listen(server, address, `the ${name} listener`);
+  server.close();
+  await once(server, 'close');
+  return bound;
+}

@@ -1,0 +1,68 @@
+import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { HeadgateError } from '../../../lib/errors.ts';
+
+/** Folders whose content is all ours to keep or remove. */
+const folders = ['conf', 'maps', 'certs', 'gateway'];
+
+/**
+ * The files that HAProxy reads, in its folder. Each is replaced by a rename, so none is ever seen in part. They
+ * are not synced: after a power cut the agent writes them anew from the ledger before it starts HAProxy.
+ */
+export class ConfigFiles {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async prepare(): Promise<void> {
+    try {
+      for (const name of [...folders, 'run']) await mkdir(join(this.#folder, name), { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw unusable(this.#folder, error);
+    }
+  }
+
+  async read(name: string): Promise<string | undefined> {
+    return await readFile(join(this.#folder, name), 'utf8').catch(() => undefined);
+  }
+
+  /** An undefined text removes the file. */
+  async write(changed: Iterable<readonly [name: string, text: string | undefined]>): Promise<void> {
+    try {
+      await Promise.all([...changed].map(([name, text]) => this.#write(name, text)));
+    } catch (error) {
+      throw unusable(this.#folder, error);
+    }
+  }
+
+  /** Makes the folder hold these files and no others; touches only what differs. @returns the names of those. */
+  async replaceAll(wanted: ReadonlyMap<string, string>): Promise<ReadonlySet<string>> {
+    const changed = new Map<string, string | undefined>();
+    for (const folder of folders) {
+      for (const name of await readdir(join(this.#folder, folder))) {
+        if (!wanted.has(`${folder}/${name}`)) changed.set(`${folder}/${name}`, undefined);
+      }
+    }
+    for (const [name, text] of wanted) if ((await this.read(name)) !== text) changed.set(name, text);
+    await this.write(changed);
+    return new Set(changed.keys());
+  }
+
+  async #write(name: string, text: string | undefined): Promise<void> {
+    const path = join(this.#folder, name);
+    if (text === undefined) {
+      await rm(path, { force: true });
+      return;
+    }
+    // Beside its folder, not in it: HAProxy loads whatever lies in the folder of its configuration.
+    const draft = join(dirname(dirname(path)), `.${name.replaceAll('/', '-')}`);
+    await writeFile(draft, text, { mode: 0o600 });
+    await rename(draft, path);
+  }
+}
+
+function unusable(folder: string, cause: unknown): HeadgateError {
+  return HeadgateError.from(cause, 'HG2003', `HAProxy's folder ${folder} cannot be written`);
+}

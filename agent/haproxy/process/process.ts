@@ -1,0 +1,258 @@
+import { execFile, spawn } from 'node:child_process';
+import { open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Clock } from '../../../lib/clock.ts';
+import { HeadgateError } from '../../../lib/errors.ts';
+import type { Log } from '../../../lib/log.ts';
+import { askMaster, showProcesses } from './master.ts';
+import type { ProcessTable } from './master.ts';
+import type { HaproxyBuild } from './probe.ts';
+
+export interface ProcessOptions {
+  readonly build: HaproxyBuild;
+  /** HAProxy's working directory: the configuration names everything relative to it. */
+  readonly folder: string;
+  /** What `-f` is given, relative to the folder. */
+  readonly configuration: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Longest a start or a reload may take; 10,000 certificates on 2.6 take 11 s. Milliseconds. */
+const START_TIMEOUT = 60_000;
+/** Memory that a check of the configuration may take, in MiB. */
+const CHECK_MEMORY = 2_048;
+const LOG_LIMIT = 8 << 20;
+
+const MASTER_SOCKET = 'run/master.sock';
+const PID_FILE = 'haproxy.pid';
+const LOG_FILE = 'haproxy.log';
+
+/**
+ * The HAProxy of one folder: a master that outlives this process, and its worker. Nothing here ends it but
+ * `stop`.
+ */
+export class HaproxyProcess {
+  readonly #options: ProcessOptions;
+  readonly #master: string;
+  #table: ProcessTable | undefined;
+  #onExit: () => void = () => {};
+
+  constructor(options: ProcessOptions) {
+    this.#options = options;
+    this.#master = join(options.folder, MASTER_SOCKET);
+  }
+
+  /** Called when a master that this process started ends. */
+  set onExit(listener: () => void) {
+    this.#onExit = listener;
+  }
+
+  /** The master's pid. */
+  get pid(): number | undefined {
+    return this.#table?.master;
+  }
+
+  get worker(): number | undefined {
+    return this.#table?.worker;
+  }
+
+  /** Whether the master that was started or adopted still runs. */
+  alive(): boolean {
+    return this.pid !== undefined && isAlive(this.pid);
+  }
+
+  /** Takes over the HAProxy that answers in this folder. @returns whether there is one with a worker. */
+  async adopt(): Promise<boolean> {
+    try {
+      await this.refresh();
+    } catch {
+      this.#table = undefined;
+      return false;
+    }
+    return this.worker !== undefined;
+  }
+
+  /** Reads the table of processes anew. @throws HG5004 where the master does not answer. */
+  async refresh(): Promise<ProcessTable> {
+    this.#table = await showProcesses(this.#master);
+    return this.#table;
+  }
+
+  /** @throws HG5002 with HAProxy's words where the configuration is not valid. */
+  async check(): Promise<void> {
+    const { build, folder, configuration } = this.#options;
+    try {
+      await promisify(execFile)(build.path, ['-c', '-q', '-m', String(CHECK_MEMORY), '-f', configuration], {
+        cwd: folder,
+        env: {},
+        timeout: START_TIMEOUT,
+        killSignal: 'SIGKILL',
+      });
+    } catch (error) {
+      const words = error instanceof Error && 'stderr' in error ? alerts(String(error.stderr)) : '';
+      throw new HeadgateError('HG5002', `HAProxy refuses the configuration: ${words === '' ? String(error) : words}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /**
+   * Starts a master and waits for its worker.
+   *
+   * @throws HG2002 where an address is taken, HG5002 where the configuration is refused, HG5004 otherwise.
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    const { build, folder, configuration, log } = this.#options;
+    await rm(this.#master, { force: true });
+    const logFile = await open(join(folder, LOG_FILE), 'a', 0o600);
+    const from = (await logFile.stat()).size;
+    let ended = false;
+    try {
+      const child = spawn(build.path, ['-W', '-S', `unix@${MASTER_SOCKET},mode,600`, '-f', configuration], {
+        cwd: folder,
+        // Nothing for a configuration to read, and nothing of ours in /proc/<pid>/environ.
+        env: {},
+        // A session of its own: signals to the agent's group do not reach it.
+        detached: true,
+        stdio: ['ignore', logFile.fd, logFile.fd],
+      });
+      child.once('error', () => (ended = true));
+      child.once('exit', () => {
+        ended = true;
+        this.#onExit();
+      });
+      child.unref();
+      await this.#await(
+        signal,
+        (table) => table.worker !== undefined,
+        () => ended,
+      );
+      await writeFile(join(folder, PID_FILE), `${String(this.pid)}\n`, { mode: 0o600 });
+      log.info('haproxy started', { pid: this.pid, version: build.version });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      throw startError(alerts(await this.#logSince(from)), error);
+    } finally {
+      await logFile.close();
+    }
+  }
+
+  /**
+   * Checks the files and has a new worker take over the listeners. The old one serves on where that fails.
+   *
+   * @throws HG5002 with HAProxy's words.
+   */
+  async reload(signal: AbortSignal): Promise<void> {
+    await this.check();
+    const from = await this.#logSize();
+    const before = await this.refresh();
+    // 2.6 answers at once and empty, 3.x when the new worker serves: what counts is the table.
+    await askMaster(this.#master, 'reload', START_TIMEOUT);
+    let failed = false;
+    await this.#await(
+      signal,
+      (table) => table.worker !== undefined && table.worker !== before.worker,
+      (table) => (failed = table !== undefined && table.failed > before.failed),
+    ).catch(async (error: unknown) => {
+      const words = failed ? alerts(await this.#logSince(from)) : String(error);
+      throw new HeadgateError('HG5002', `HAProxy's reload failed: ${words}`, { cause: error });
+    });
+  }
+
+  /** Lets connections end for `grace` milliseconds, then ends them. */
+  async stop(grace: number): Promise<void> {
+    const { clock, folder } = this.#options;
+    const table = await this.refresh().catch(() => this.#table);
+    if (table === undefined) return;
+    const all = [table.master, ...(table.worker === undefined ? [] : [table.worker]), ...table.oldWorkers];
+    for (const [name, wait] of [
+      ['SIGUSR1', grace],
+      ['SIGTERM', 2_000],
+    ] as const) {
+      send(table.master, name);
+      for (const until = clock.now() + wait; clock.now() < until && all.some(isAlive);) await clock.sleep(20);
+    }
+    for (const pid of all) send(pid, 'SIGKILL');
+    while (all.some(isAlive)) await clock.sleep(5);
+    this.#table = undefined;
+    for (const name of [PID_FILE, MASTER_SOCKET]) await rm(join(folder, name), { force: true });
+  }
+
+  /** Ends what a crash may have left, so that a new start finds its addresses free. */
+  async clear(): Promise<void> {
+    const { clock } = this.#options;
+    const table = this.#table;
+    this.#table = undefined;
+    if (table === undefined) return;
+    const left = [table.master, ...(table.worker === undefined ? [] : [table.worker])];
+    for (const pid of left) send(pid, 'SIGKILL');
+    while (left.some(isAlive)) await clock.sleep(5);
+  }
+
+  /** HAProxy appends; a log that outgrew its limit is emptied. */
+  async trimLog(): Promise<void> {
+    if ((await this.#logSize()) > LOG_LIMIT) await truncate(join(this.#options.folder, LOG_FILE));
+  }
+
+  async #await(
+    signal: AbortSignal,
+    done: (table: ProcessTable) => boolean,
+    failed: (table: ProcessTable | undefined) => boolean,
+  ): Promise<void> {
+    const { clock } = this.#options;
+    for (const until = clock.now() + START_TIMEOUT; clock.now() < until;) {
+      // The master's socket resets connections while it starts or executes itself anew.
+      const table = await this.refresh().catch(() => undefined);
+      if (table !== undefined && done(table)) return;
+      if (failed(table)) break;
+      await clock.sleep(5, signal);
+    }
+    throw new HeadgateError('HG5004', 'HAProxy has no worker');
+  }
+
+  async #logSize(): Promise<number> {
+    return (await stat(join(this.#options.folder, LOG_FILE)).catch(() => undefined))?.size ?? 0;
+  }
+
+  async #logSince(from: number): Promise<string> {
+    const log = await readFile(join(this.#options.folder, LOG_FILE)).catch(() => Buffer.alloc(0));
+    return log.subarray(from).toString();
+  }
+}
+
+/** HAProxy's own words for what is wrong, without its decoration, on one line. */
+function alerts(output: string): string {
+  return output
+    .split('\n')
+    .filter((line) => line.includes('[ALERT]'))
+    .map((line) => line.replace(/^.*\[ALERT\]\s*(\(\d+\)\s*)?:?\s*/, '').trim())
+    .slice(0, 5)
+    .join(' | ');
+}
+
+function startError(words: string, cause: unknown): HeadgateError {
+  const [, address] = /cannot bind socket[^[]*\[(?:fd \d+,\s*)?([^\]]*)\]/i.exec(words) ?? [];
+  if (address !== undefined) {
+    return new HeadgateError('HG2002', `cannot listen on ${address}: ${words}`, {
+      remedy: 'stop what holds the port, or give another address',
+      cause,
+    });
+  }
+  if (words === '') return HeadgateError.from(cause, 'HG5004');
+  return new HeadgateError('HG5002', `HAProxy does not start: ${words}`, { cause });
+}
+
+function isAlive(pid: number): boolean {
+  return send(pid, 0);
+}
+
+/** @returns whether there was such a process. */
+function send(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,106 @@
+import { HeadgateError } from '../../../lib/errors.ts';
+import { files, mapFile, mapNames } from '../model/names.ts';
+import type { MapName } from '../model/names.ts';
+import type { RuntimeClient } from './client.ts';
+import { query } from './command.ts';
+
+export interface ObservedMap {
+  readonly entries: ReadonlyMap<string, string>;
+  /** Keys that stand more than once. */
+  readonly repeated: ReadonlySet<string>;
+}
+
+export interface ObservedServer {
+  readonly address: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly maintenance: boolean;
+}
+
+/** What a worker holds of what can change at runtime. */
+export interface Observed {
+  readonly maps: ReadonlyMap<MapName, ObservedMap>;
+  readonly backends: ReadonlySet<string>;
+  readonly servers: ReadonlyMap<string, ReadonlyMap<string, ObservedServer>>;
+  /** Lines of the list of certificates: file → hosts as written. */
+  readonly list: ReadonlyMap<string, string>;
+  /** File → SHA-1 fingerprint of the leaf that is loaded, upper-case hex. */
+  readonly fingerprints: ReadonlyMap<string, string>;
+}
+
+/** Asks a worker for everything. @throws HG5003 where it does not answer. */
+export async function observe(client: RuntimeClient): Promise<Observed> {
+  const replies = await client.send([
+    ...mapNames.map((map) => query(`show map ${mapFile(map)}`)),
+    query('show backend'),
+    query('show servers state'),
+    query(`show ssl crt-list ${files.crtList}`),
+    query('show ssl cert'),
+  ]);
+  const refused = replies.find(({ ok }) => !ok);
+  if (refused !== undefined) {
+    throw new HeadgateError('HG5003', `HAProxy refused ${refused.command.text}: ${refused.text}`);
+  }
+  const [backends, servers, list, certificates] = replies.slice(mapNames.length).map(({ text }) => text);
+  const names = lines(certificates).filter((name) => !name.startsWith('*'));
+  const details = await client.send(names.map((name) => query(`show ssl cert ${name}`)));
+  return {
+    maps: new Map(mapNames.map((map, i) => [map, parseMap(replies[i]?.text)])),
+    backends: new Set(lines(backends)),
+    servers: parseServers(servers),
+    list: parseList(list),
+    fingerprints: new Map(
+      names.flatMap((name, i): [string, string][] => {
+        const print = /^SHA1 FingerPrint: ([0-9A-F]{40})$/m.exec(details[i]?.text ?? '')?.[1];
+        return print === undefined ? [] : [[name, print]];
+      }),
+    ),
+  };
+}
+
+/** Lines that are no heading. */
+function lines(text = ''): string[] {
+  return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+/** `0x… key value` a line. */
+export function parseMap(text: string | undefined): ObservedMap {
+  const entries = new Map<string, string>();
+  const repeated = new Set<string>();
+  for (const line of lines(text)) {
+    const [, key, value] = /^0x[0-9a-f]+ (\S+) (.*)$/.exec(line) ?? [];
+    if (key === undefined || value === undefined) continue;
+    if (entries.has(key)) repeated.add(key);
+    entries.set(key, value);
+  }
+  return { entries, repeated };
+}
+
+/** Columns after the version line and the heading; HAProxy manual (management), `show servers state`. */
+export function parseServers(text: string | undefined): Map<string, Map<string, ObservedServer>> {
+  const backends = new Map<string, Map<string, ObservedServer>>();
+  for (const line of lines(text)) {
+    const columns = line.split(' ');
+    const [, backend, , name, address, , admin, weight] = columns;
+    if (backend === undefined || name === undefined || address === undefined || columns.length < 19) continue;
+    let servers = backends.get(backend);
+    if (servers === undefined) backends.set(backend, (servers = new Map()));
+    servers.set(name, {
+      address,
+      port: Number(columns[18]),
+      weight: Number(weight),
+      // Forced maintenance (0x01); what is inherited or comes from DNS does not occur here.
+      maintenance: (Number(admin) & 1) !== 0,
+    });
+  }
+  return backends;
+}
+
+function parseList(text: string | undefined): Map<string, string> {
+  return new Map(
+    lines(text).map((line): [string, string] => {
+      const [file = '', ...hosts] = line.split(' ');
+      return [file, hosts.join(' ')];
+    }),
+  );
+}
