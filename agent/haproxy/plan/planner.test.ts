@@ -43,19 +43,24 @@ const texts = ({ ops }: Change): string[] => commandsFor(ops).map(({ command }) 
 const maps = (desired: Desired): Record<string, string> =>
   Object.fromEntries(Object.entries(desired.maps).map(([name, map]) => [name, map.text()]));
 
+/** The route's split: so much for eu, the rest for us. */
+const share = (eu: number): Resource =>
+  split('shop.example', [
+    {
+      path: '/',
+      shares: [
+        { cluster: 'eu', share: eu },
+        { cluster: 'us', share: 100_000 - eu },
+      ],
+    },
+  ]);
+
+const body = (value: Parameters<typeof Host.create>[0]): Resource =>
+  resource('host', 'shop.example', Host.encode(Host.create(value)).finish());
+
 describe('a change costs what it changes', () => {
   test('weights: one map write', () => {
     const planner = planned();
-    const share = (eu: number): Resource =>
-      split('shop.example', [
-        {
-          path: '/',
-          shares: [
-            { cluster: 'eu', share: eu },
-            { cluster: 'us', share: 100_000 - eu },
-          ],
-        },
-      ]);
     const first = planner.apply({ upserts: [share(90_000)], removals: [] });
     expect(texts(first)).toEqual([`set map maps/split.map ${id} 90000:s0000:100000:p00:|s0000|p00`]);
     expect([...first.files]).toEqual(['maps/split.map']);
@@ -203,8 +208,6 @@ test('a certificate for other hosts is added before the old one goes', async () 
 });
 
 describe('bad input is refused by name and changes nothing', () => {
-  const body = (value: Parameters<typeof Host.create>[0]): Resource =>
-    resource('host', 'shop.example', Host.encode(Host.create(value)).finish());
   const good = route('shop.example', { path: '/', at: {} });
   const nine = Array.from({ length: 9 }, (_, i) => ({ cluster: `c${i}`, share: 1 }));
 

@@ -197,10 +197,15 @@ describe('split', () => {
     expect((await eu.get('both.example', '/')).body).toBe('us-shop');
     await eu.apply({ upserts: [shares(50_000)], removals: [] });
     for (let i = 0; i < 10; i++) expect((await eu.get('both.example', '/')).body).toBe('us-shop');
-    await eu.apply({ upserts: [endpoints('d/shop', served['shop']?.port ?? 0, ['127.0.0.2'])], removals: [] });
+    await eu.apply({ upserts: [endpoints('d/shop', served['shop']?.port ?? 0, [])], removals: [] });
   });
 
-  test('promise: a pod that dies is skipped after one failed connection', async () => {
+  test('without a share, the fallbacks serve', async () => {
+    await eu.apply({ upserts: [split('both.example', [{ path: '/', fallbacks: ['eu', 'us'] }])], removals: [] });
+    expect((await eu.get('both.example', '/')).body).toBe('us-shop');
+  });
+
+  test('a pod that dies is skipped after one failed connection', async () => {
     const pod = await testBackend('pod');
     await eu.apply({ upserts: [shares(100_000, { fallbacks: ['us'] })], removals: [] });
     await eu.apply({ upserts: [endpoints('d/shop', pod.port, ['127.0.0.1'])], removals: [] });
