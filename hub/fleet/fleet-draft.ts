@@ -160,7 +160,7 @@ export class FleetDraft {
     switch (type) {
       case 'ingress': {
         const previous = draft.maps.ingresses.get(name);
-        this.#put(draft.maps.ingresses, name, entry, (e) => named(e, name, committedIngress(stored(e), guard)));
+        this.#put(draft.maps.ingresses, name, entry, (e) => ingressOf(e, name, committedIngress(stored(e), guard)));
         return this.#ingress(cluster, previous, draft.maps.ingresses.get(name));
       }
       case 'service':
@@ -171,7 +171,9 @@ export class FleetDraft {
         const previous = draft.maps.policies.get(name);
         this.#put(draft.maps.policies, name, entry, (e) => {
           const report = stored(e);
-          return decodePolicy('TrafficPolicy', report.resource.body, { key: e.key, ...revisions(report) }, cluster);
+          const committed = { key: e.key, ...revisions(report) };
+          const policy = decodePolicy('TrafficPolicy', report.resource.body, committed, cluster);
+          return called(e, name, `${policy.kind}/${policy.namespace}/${policy.name}`, policy);
         });
         return this.#trafficPolicy(previous, draft.maps.policies.get(name));
       }
@@ -253,8 +255,12 @@ function revisions({ createRevision, modRevision }: { createRevision: bigint; mo
   return { createRevision, modRevision };
 }
 
-function named(entry: Entry, name: string, ingress: CommittedIngress): CommittedIngress {
-  const said = `${ingress.value.namespace}/${ingress.value.name}`;
-  if (said !== name) throw corrupt(entry.key, new Error(`the Ingress calls itself '${said}'`));
-  return ingress;
+function ingressOf(entry: Entry, name: string, ingress: CommittedIngress): CommittedIngress {
+  return called(entry, name, `${ingress.value.namespace}/${ingress.value.name}`, ingress);
+}
+
+/** What a body calls itself must be what it was stored as. */
+function called<T>(entry: Entry, name: string, said: string, value: T): T {
+  if (said !== name) throw corrupt(entry.key, new Error(`the object calls itself '${said}'`));
+  return value;
 }

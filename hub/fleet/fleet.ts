@@ -30,7 +30,7 @@ export class Fleet implements AsyncDisposable {
   readonly #options: FleetOptions;
   readonly #stop = new AbortController();
   readonly #subscribers = new Set<FleetSubscriber>();
-  readonly #waiting = new Set<{ readonly revision: bigint; readonly resolve: () => void }>();
+  readonly #waiting = new Set<Waiting>();
   /** Milliseconds without a fresh report, as presence says. */
   readonly #heard = new Map<string, number>();
   #held = new HeldReports();
@@ -85,10 +85,10 @@ export class Fleet implements AsyncDisposable {
     return () => this.#subscribers.delete(subscriber);
   }
 
-  /** Resolves when a revision has been published to every subscriber. */
+  /** Resolves when a revision has been published to every subscriber; rejects when the fleet is closed first. */
   async reached(revision: bigint): Promise<void> {
     if (this.state().revision >= revision) return;
-    await new Promise<void>((resolve) => this.#waiting.add({ revision, resolve }));
+    await new Promise<void>((resolve, reject) => this.#waiting.add({ revision, resolve, reject }));
   }
 
   /** @param ms without a fresh report from the cluster; 0 when fresh. Cheap to call often. */
@@ -102,6 +102,8 @@ export class Fleet implements AsyncDisposable {
     this.#stop.abort();
     await this.#watching;
     this.#subscribers.clear();
+    for (const { reject } of this.#waiting) reject(new HeadgateError('HG4001', 'the hub is closing'));
+    this.#waiting.clear();
   }
 
   async #watch(): Promise<void> {
@@ -113,6 +115,7 @@ export class Fleet implements AsyncDisposable {
           failures = 0;
           this.#take(batch);
         }
+        if (!signal.aborted) throw new HeadgateError('HG4002', 'the watch ended');
       } catch (thrown) {
         if (signal.aborted) return;
         const error = HeadgateError.from(thrown, 'HG4001');
@@ -187,6 +190,12 @@ export class Fleet implements AsyncDisposable {
       waiting.resolve();
     }
   }
+}
+
+interface Waiting {
+  readonly revision: bigint;
+  readonly resolve: () => void;
+  readonly reject: (error: HeadgateError) => void;
 }
 
 interface Loaded {
