@@ -106,6 +106,8 @@ export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners
     'frontend tls-front',
     ...indent([
       'mode tcp',
+      // A default that is for HTTP only.
+      'no option idle-close-on-response',
       `bind ${listeners.https}${proxied}`,
       'tcp-request inspect-delay 5s',
       `tcp-request content set-var(sess.passthrough) req.ssl_sni,lower,map_str(${mapFile('passthrough')})`,
