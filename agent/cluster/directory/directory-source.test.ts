@@ -1,136 +1,12 @@
-import { mkdtemp, mkdir, open, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../../lib/clock.ts';
-import { silentLog } from '../../../lib/log.ts';
-import { Inventory } from '../../../lib/sync/index.ts';
 import { Endpoints } from '../../../proto/gen/headgate/v1/configured.ts';
-import { Ingress, Problem, Service } from '../../../proto/gen/headgate/v1/reported.ts';
-import type { SourceChange } from '../source.ts';
-import { directorySource } from './directory-source.ts';
+import { Service } from '../../../proto/gen/headgate/v1/reported.ts';
+import { at, begin, folder, follow, ingress, parent, replace, service, slice, useFolder } from './follower.fixture.ts';
 
-let parent: string;
-let folder: string;
-let follower: Follower | undefined;
-
-beforeEach(async () => {
-  parent = await mkdtemp(join(tmpdir(), 'headgate-directory-'));
-  folder = join(parent, 'manifests');
-  await mkdir(folder);
-});
-
-afterEach(async () => {
-  await follower?.stop();
-  follower = undefined;
-  await rm(parent, { recursive: true, force: true });
-});
-
-/** Reads a source as the agent does, and keeps what all its changes came to. */
-class Follower {
-  readonly inventory = new Inventory();
-  readonly changes: SourceChange[] = [];
-  readonly #stop = new AbortController();
-  readonly #iterator: AsyncIterator<SourceChange>;
-  #pending: Promise<IteratorResult<SourceChange>> | undefined;
-
-  constructor(rescanMs: number) {
-    const source = directorySource({ folder, clock: systemClock, log: silentLog, settleMs: 200, rescanMs });
-    this.#iterator = source.changes(this.#stop.signal)[Symbol.asyncIterator]();
-  }
-
-  async next(): Promise<SourceChange> {
-    this.#pending ??= this.#iterator.next();
-    const result = await this.#pending;
-    this.#pending = undefined;
-    if (result.done === true) throw new Error('the source ended');
-    this.changes.push(result.value);
-    this.inventory.apply(result.value.report);
-    this.inventory.apply(result.value.own);
-    return result.value;
-  }
-
-  /** Reads changes until something holds. */
-  async until(holds: () => boolean): Promise<void> {
-    while (!holds()) await this.next();
-  }
-
-  /** Whether no change comes for as long. */
-  async isSilent(ms: number): Promise<boolean> {
-    this.#pending ??= this.#iterator.next();
-    return (await Promise.race([this.#pending, systemClock.sleep(ms)])) === undefined;
-  }
-
-  names(type: string): string[] {
-    return [...this.inventory.ofType(type)].map(({ name }) => name).sort();
-  }
-
-  hosts(name: string): string[] {
-    const body = this.inventory.get('ingress', name)?.body;
-    return body === undefined ? [] : Ingress.decode(body).rules.map(({ host }) => host);
-  }
-
-  /** Names of every resource whose removal was ever told. */
-  removed(type: string): string[] {
-    return this.changes
-      .flatMap(({ report }) => report.removals)
-      .flatMap((key) => (key.type === type ? [key.name] : []));
-  }
-
-  problems(): string[] {
-    return [...this.inventory.ofType('problem')]
-      .map(({ body }) => Problem.decode(body))
-      .map(({ code, place, field, message }) => `${code} ${place} ${field}: ${message}`)
-      .sort();
-  }
-
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#pending;
-    await this.#iterator.return?.();
-  }
-}
-
-async function follow({ rescanMs = 60_000 } = {}): Promise<Follower> {
-  follower = new Follower(rescanMs);
-  await follower.next();
-  return follower;
-}
-
-function ingress(name: string, host = `${name}.example`): string {
-  return `apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: { name: ${name}, namespace: shop }
-spec:
-  rules:
-  - host: ${host}
-    http: { paths: [{ path: /, pathType: Prefix, backend: { service: { name: web, port: { number: 80 } } } }] }
-`;
-}
-
-const service = `apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { ports: [{ port: 80 }] }
-`;
-
-function slice(...addresses: string[]): string {
-  return `apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: { name: web-1, namespace: shop, labels: { kubernetes.io/service-name: web } }
-addressType: IPv4
-ports: [{ port: 8080 }]
-endpoints: ${JSON.stringify(addresses.map((address) => ({ addresses: [address] })))}
-`;
-}
-
-const at = (name: string): string => join(folder, name);
-
-/** As careful editors and tools do. */
-async function replace(name: string, text: string): Promise<void> {
-  await writeFile(at(`.${name.replaceAll('/', '-')}.tmp`), text);
-  await rename(at(`.${name.replaceAll('/', '-')}.tmp`), at(name));
-}
+useFolder();
 
 describe('what is there', () => {
   test('the first change holds everything, from sub-folders too, without dotfiles and other files', async () => {
@@ -157,11 +33,11 @@ describe('what is there', () => {
 
   test('a folder that is not there yet is silence, not emptiness', async () => {
     await rm(folder, { recursive: true });
-    follower = new Follower(60_000);
-    expect(await follower.isSilent(50)).toBe(true);
+    const reader = begin();
+    expect(await reader.isSilent(50)).toBe(true);
     await mkdir(folder);
     await writeFile(at('a.yaml'), ingress('a'));
-    await follower.until(() => follower?.names('ingress').length === 1);
+    await reader.until(() => reader.names('ingress').length === 1);
   });
 
   test('links to files are read, links to folders are not followed', async () => {
@@ -248,126 +124,6 @@ describe('changes', () => {
     await writeFile(join(parent, 'target.yaml'), ingress('a', 'later.example'));
     await reader.until(() => reader.hosts('shop/a').includes('later.example'));
     expect(reader.hosts('shop/a')).toEqual(['later.example']);
-  });
-});
-
-describe('how editors save', () => {
-  test('truncate and write, in pieces', async () => {
-    await writeFile(at('a.yaml'), `${ingress('a')}---\n${ingress('b')}`);
-    const reader = await follow();
-    const text = `${ingress('a', 'new.example')}---\n${ingress('b')}`;
-    const file = await open(at('a.yaml'), 'w');
-    for (let from = 0; from < text.length; from += 40) {
-      await file.write(text.slice(from, from + 40));
-      await systemClock.sleep(2);
-    }
-    await file.close();
-    await reader.until(() => reader.hosts('shop/a').includes('new.example'));
-    expect(await reader.isSilent(300)).toBe(true);
-    expect(reader.removed('ingress')).toEqual([]);
-    expect(reader.problems().filter((line) => line.startsWith('HG1001'))).toEqual([]);
-  });
-
-  test('delete and write anew', async () => {
-    await writeFile(at('a.yaml'), ingress('a'));
-    const reader = await follow();
-    await unlink(at('a.yaml'));
-    await systemClock.sleep(20);
-    await writeFile(at('a.yaml'), ingress('a', 'new.example'));
-    await reader.until(() => reader.hosts('shop/a').includes('new.example'));
-    expect(await reader.isSilent(300)).toBe(true);
-    expect(reader.removed('ingress')).toEqual([]);
-  });
-
-  test('move away and write anew, as with backups', async () => {
-    await writeFile(at('a.yaml'), ingress('a'));
-    const reader = await follow();
-    await rename(at('a.yaml'), at('a.yaml~'));
-    await writeFile(at('a.yaml'), ingress('a', 'new.example'));
-    await unlink(at('a.yaml~'));
-    await reader.until(() => reader.hosts('shop/a').includes('new.example'));
-    expect(await reader.isSilent(300)).toBe(true);
-    expect(reader.removed('ingress')).toEqual([]);
-  });
-
-  test('a renamed file and a renamed folder keep their objects', async () => {
-    await mkdir(at('shop'));
-    await writeFile(at('shop/a.yaml'), ingress('a'));
-    await writeFile(at('b.yaml'), ingress('b'));
-    await writeFile(at('web.yaml'), service);
-    const reader = await follow();
-    await rename(at('shop'), at('store'));
-    await rename(at('b.yaml'), at('z.yaml'));
-    expect(await reader.isSilent(300)).toBe(true);
-    // The folder is watched under its new name.
-    await replace('store/a.yaml', ingress('a', 'new.example'));
-    await reader.until(() => reader.hosts('shop/a').includes('new.example'));
-    await unlink(at('z.yaml'));
-    await reader.until(() => !reader.names('ingress').includes('shop/b'));
-    expect(reader.names('ingress')).toEqual(['shop/a']);
-    expect(reader.problems().filter((line) => line.includes('metadata.name'))).toEqual([]);
-  });
-});
-
-describe('what is wrong', () => {
-  test('a file that does not parse changes nothing, is named with its line, and is forgotten when mended', async () => {
-    await writeFile(at('a.yaml'), `${ingress('a')}---\n${ingress('b')}`);
-    await writeFile(at('web.yaml'), service);
-    const reader = await follow();
-    await replace('a.yaml', `${ingress('a', 'new.example')}---\nkind: [\n`);
-    await reader.until(() => reader.problems().some((line) => line.startsWith('HG1001 a.yaml:')));
-    expect(await reader.isSilent(300)).toBe(true);
-    expect(reader.names('ingress')).toEqual(['shop/a', 'shop/b']);
-    expect(reader.hosts('shop/a')).toEqual(['a.example']);
-    await replace('a.yaml', ingress('a', 'new.example'));
-    await reader.until(() => reader.names('ingress').length === 1);
-    expect(reader.problems()).toEqual([]);
-    expect(reader.hosts('shop/a')).toEqual(['new.example']);
-  });
-
-  test('a document that is wrong keeps its last good state, and the others go on', async () => {
-    await writeFile(at('a.yaml'), `${ingress('a')}---\n${ingress('b')}`);
-    const reader = await follow();
-    await replace('a.yaml', `${ingress('a', '7')}---\n${ingress('b', 'new.example')}`);
-    await reader.until(() => reader.hosts('shop/b').includes('new.example'));
-    expect(await reader.isSilent(300)).toBe(true);
-    expect(reader.hosts('shop/a')).toEqual(['a.example']);
-    expect(reader.problems().filter((line) => line.startsWith('HG1002'))).toEqual([
-      'HG1002 a.yaml:6 spec.rules[0].host: must be a string, not a number',
-    ]);
-  });
-
-  test('one object in two files: the first by path has it, and the other takes over', async () => {
-    await writeFile(at('b.yaml'), `${ingress('a', 'second.example')}---\n${service}`);
-    await writeFile(at('a.yaml'), ingress('a', 'first.example'));
-    const reader = await follow();
-    expect(reader.hosts('shop/a')).toEqual(['first.example']);
-    expect(reader.problems()).toEqual([
-      'HG1002 b.yaml:1 metadata.name: Ingress shop/a is also in a.yaml:1, and that document is used',
-    ]);
-    await unlink(at('a.yaml'));
-    await reader.until(() => reader.hosts('shop/a').includes('second.example'));
-    expect(reader.problems()).toEqual([]);
-  });
-
-  test('a folder that vanishes takes nothing with it', async () => {
-    await writeFile(at('a.yaml'), `${ingress('a')}---\n${service}`);
-    const reader = await follow({ rescanMs: 100 });
-    await rm(folder, { recursive: true });
-    await reader.until(() => reader.problems().some((line) => line.startsWith('HG2003')));
-    expect(await reader.isSilent(300)).toBe(true);
-    expect(reader.names('ingress')).toEqual(['shop/a']);
-    await mkdir(folder);
-    await writeFile(at('b.yaml'), `${ingress('b')}---\n${service}`);
-    await reader.until(() => reader.names('ingress').join() === 'shop/b');
-    await reader.until(() => reader.problems().length === 0);
-  });
-
-  test('a file beyond 4 MiB is refused by name', async () => {
-    const reader = await follow();
-    await replace('big.yaml', '#'.repeat(4 * 1024 * 1024 + 1));
-    await reader.until(() => reader.problems().length === 1);
-    expect(reader.problems()[0]).toMatch(/^HG1001 big\.yaml:1 : does not parse: the file is larger than 4 MiB/);
   });
 });
 

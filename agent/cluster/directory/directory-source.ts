@@ -11,6 +11,7 @@ import { Problem, Severity } from '../../../proto/gen/headgate/v1/reported.ts';
 import type { Source, SourceChange } from '../source.ts';
 import { Translator } from '../translate/translator.ts';
 import { ChangeBuffer } from './change-buffer.ts';
+import type { FolderMemory } from './folder-memory.ts';
 import { FolderObjects } from './folder-objects.ts';
 import { FolderTree, isWithin } from './folder-tree.ts';
 import { looksFinished, QUIET_MS, sameState, SettlingFiles, stateOf, type FileState } from './settling-files.ts';
@@ -22,6 +23,8 @@ export interface DirectoryOptions {
   readonly log: Log;
   /** Milliseconds that a document must be missing before its object counts as deleted. */
   readonly settleMs?: number;
+  /** What files were before they broke, across restarts; without it only what this process has seen is kept. */
+  readonly memory?: FolderMemory;
   /** Milliseconds between full rescans, the safety net under the watches. */
   readonly rescanMs?: number;
 }
@@ -70,6 +73,9 @@ class Session implements Disposable {
   readonly #files = new Map<string, KnownFile>();
   /** Paths to look at, with the time from which on. */
   readonly #dirty = new Map<string, number>();
+  readonly #memory: FolderMemory | undefined;
+  /** Texts to be remembered, or forgotten, once what they changed has been handed on. */
+  #toKeep = new Map<string, string | undefined>();
   #rescanAt = Number.NEGATIVE_INFINITY;
   /** Whether everything has been seen once, and whether that has been handed on. */
   #listed = false;
@@ -79,10 +85,11 @@ class Session implements Disposable {
   #lossTold = false;
   #watchable = true;
 
-  constructor({ folder, clock, log, settleMs = 200, rescanMs = 10_000 }: DirectoryOptions) {
+  constructor({ folder, clock, log, memory, settleMs = 200, rescanMs = 10_000 }: DirectoryOptions) {
     this.#clock = clock;
     this.#log = log.with({ folder });
     this.#rescanMs = rescanMs;
+    this.#memory = memory;
     this.#objects = new FolderObjects(settleMs);
     this.#wakeup = new Wakeup(clock);
     this.#tree = new FolderTree(
@@ -100,11 +107,13 @@ class Session implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#remember();
     this.#tree[Symbol.dispose]();
   }
 
   /** @returns undefined when aborted. */
   async next(signal: AbortSignal): Promise<SourceChange | undefined> {
+    this.#remember();
     while (!signal.aborted) {
       if (this.#clock.now() >= this.#rescanAt) await this.#rescan();
       else await this.#lookAtDirty();
@@ -149,6 +158,9 @@ class Session implements Disposable {
     );
     // It may have been lost on the way.
     if (this.#rootInode === undefined) return;
+    if (!this.#listed) {
+      for (const path of this.#memory?.paths() ?? []) if (!seen.has(path)) this.#toKeep.set(path, undefined);
+    }
     this.#listed = true;
     this.#rescanAt = this.#clock.now() + (this.#watchable ? this.#rescanMs : POLL_MS);
   }
@@ -233,7 +245,28 @@ class Session implements Disposable {
     this.#settling.forget(path);
     const digest = hash('sha256', text, 'hex');
     this.#files.set(path, { state, digest });
-    if (known?.digest !== digest) this.#objects.read(path, parseManifests(text, path), this.#clock.now());
+    if (known?.digest === digest) return;
+    const parsed = parseManifests(text, path);
+    if (parsed.errors.length === 0) this.#toKeep.set(path, text);
+    else if (!this.#objects.has(path)) this.#recall(path);
+    this.#objects.read(path, parsed, this.#clock.now());
+  }
+
+  /** A file that is wrong when first seen was right in an earlier life, perhaps. */
+  #recall(path: string): void {
+    const text = this.#memory?.get(path);
+    if (text !== undefined) this.#objects.read(path, parseManifests(text, path), this.#clock.now());
+  }
+
+  #remember(): void {
+    if (this.#toKeep.size === 0) return;
+    try {
+      this.#memory?.keep(this.#toKeep);
+    } catch (error) {
+      // The folder itself is the truth; this only helps a restart while a file is broken.
+      this.#log.warn('what the files are now will be forgotten by a restart', { error });
+    }
+    this.#toKeep = new Map();
   }
 
   #again(path: string): void {
@@ -251,6 +284,7 @@ class Session implements Disposable {
       this.#files.delete(file);
       this.#settling.forget(file);
       this.#objects.gone(file, this.#clock.now());
+      this.#toKeep.set(file, undefined);
     }
     if (isFolder) this.#tree.forget(path);
   }
