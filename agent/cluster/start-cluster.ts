@@ -11,6 +11,7 @@ import { openLedger } from '../ledger/open-ledger.ts';
 import { runUplink } from '../uplink.ts';
 import { ClusterAgent } from './cluster-agent.ts';
 import { directorySource } from './directory/directory-source.ts';
+import { openFolderMemory } from './directory/folder-memory.ts';
 import { serveConfigure, serveReport } from './node-server.ts';
 
 /** Starts the cluster role: source, link to the hub and, where asked, the server for node agents apart. */
@@ -18,11 +19,12 @@ export async function startCluster(context: AgentContext): Promise<ClusterAgent>
   const { options, identity, keyFile, clusterUid, clock, log, link, signal, resources, work } = context;
   if (options.source === undefined) throw new HeadgateError('HG2001', 'the cluster role needs a source');
   const ledger = resources.use(await openLedger({ folder: join(options.data, 'cluster-ledger'), keyFile, log }));
+  const memory = resources.use(await openFolderMemory({ file: join(options.data, 'manifests.db'), keyFile }));
   const agent = new ClusterAgent({
     cluster: options.cluster,
     clusterUid,
     version: VERSION,
-    source: directorySource({ folder: options.source.folder, clock, log }),
+    source: directorySource({ folder: options.source.folder, clock, log, memory }),
     ledger,
     gateway: () => identity.current().gateway,
     clock,
