@@ -108,7 +108,10 @@ export function columnsOf(kind: ItemKind): readonly Column<Item>[] {
 
 /** What tells an item from the others of its kind: the name that -o name prints. */
 export function nameOf(kind: ItemKind, item: Item): string {
-  const text = (field: string) => String(item[field] ?? '-');
+  const text = (field: string) => {
+    const value = item[field];
+    return typeof value === 'string' ? value : '-';
+  };
   switch (kind) {
     case 'clusters':
     case 'hosts':

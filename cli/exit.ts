@@ -1,4 +1,4 @@
-import { HeadgateError } from '../lib/errors.ts';
+import type { HeadgateError } from '../lib/errors.ts';
 
 /** 0 done, 1 failed, 2 wrong usage or bad input, 130 interrupted. */
 export const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;

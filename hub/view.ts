@@ -1,4 +1,4 @@
-import type { CompiledHost } from './compile/types.ts';
+import type { CompiledHost, ObjectStatus } from './compile/types.ts';
 import type { FleetState } from './fleet/state.ts';
 
 /** What this replica knows of a cluster's connections; not in the store, since each replica has its own. */
@@ -16,5 +16,7 @@ export interface HubView {
   /** Every host that has a compiled result, ascending. */
   hosts(): readonly string[];
   compiled(host: string): CompiledHost | undefined;
+  /** What is wrong with policy objects by themselves; the rest of their conditions is in the compiled hosts. */
+  policyStatuses(): readonly ObjectStatus[];
   readonly presence: Presence;
 }

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { Caller } from './caller.ts';
 import type { Role } from './types.ts';

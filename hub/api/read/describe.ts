@@ -48,11 +48,12 @@ function titleOf(item: Item): string {
 
 /** One row of plain values; what is deeper becomes JSON. */
 function flat(item: Item): Row {
-  const plain = ([name, value]: [string, unknown]): [string, Row[string]] => {
-    if (value === null || typeof value === 'boolean' || typeof value === 'number') return [name, value];
-    return [name, typeof value === 'string' ? value : canonicalJson(value)];
-  };
-  return Object.fromEntries(Object.entries(item).map(plain));
+  return Object.fromEntries(Object.entries(item).map(([name, value]) => [name, plain(value)]));
+}
+
+function plain(value: unknown): Row[string] {
+  if (value === null || typeof value === 'boolean' || typeof value === 'number') return value;
+  return typeof value === 'string' ? value : canonicalJson(value);
 }
 
 function details(view: HubView, kind: ItemKind, item: Item): readonly DescribeSection[] {

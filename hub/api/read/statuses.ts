@@ -3,12 +3,13 @@ import type { HubView } from '../../view.ts';
 
 /** Every condition that the compiled fleet gives, each once. */
 export function allStatuses(view: HubView): readonly ObjectStatus[] {
-  const seen = new Map<string, ObjectStatus>();
-  for (const host of view.hosts()) {
-    for (const status of view.compiled(host)?.statuses ?? []) {
-      seen.set(`${statusKey(status)}\0${status.reason}\0${status.field ?? ''}\0${status.message}`, status);
-    }
-  }
+  const hosts = view.hosts().flatMap((host) => view.compiled(host)?.statuses ?? []);
+  const seen = new Map(
+    [...view.policyStatuses(), ...hosts].map((status) => [
+      `${statusKey(status)}\0${status.reason}\0${status.field ?? ''}\0${status.message}`,
+      status,
+    ]),
+  );
   return [...seen.values()];
 }
 

@@ -4,12 +4,12 @@ import { clusterSpec } from '../../../lib/policy/schemas.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Revocations } from '../../certificates/revocations.ts';
 import { type Tokens, tokenLifetime } from '../../certificates/tokens.ts';
+import { departureOf, forgetCluster } from '../../ingest/forget-cluster.ts';
 import { keys } from '../../store/keys.ts';
-import type { Operation, Store } from '../../store/store.ts';
+import type { Store } from '../../store/store.ts';
 import type { HubView } from '../../view.ts';
 import type { Audit } from '../audit.ts';
 import type { Caller } from '../caller.ts';
-import { clusterItems } from '../read/cluster-items.ts';
 import { policyKey } from '../policy-key.ts';
 import type { AddClusterRequest, AddClusterResponse, RemoveClusterResponse } from '../types.ts';
 import { addLabels, requireMember } from './cordon.ts';
@@ -24,6 +24,8 @@ export interface ClusterWrites {
   readonly revocations: Revocations;
   readonly audit: Audit;
   readonly writer: PolicyWriter;
+  /** The cluster's connections are history. */
+  readonly forget: (cluster: string) => void;
 }
 
 /** Makes a member if there is none of that name, and a join token. @throws HeadgateError HG1002 */
@@ -51,40 +53,26 @@ export async function addCluster(
 }
 
 /**
- * Ends a membership: identity, tokens, reports, what a guard holds of it, and its Cluster object go in one
- * transaction. Its hosts stay owned for the grace time.
+ * Ends a membership: identity and tokens first, so that nothing of it is heard any more, then its reports, what
+ * a guard holds of it, and its Cluster object. Its hosts stay owned for the grace time.
  *
  * @throws HeadgateError HG2007
  */
 export async function removeCluster(
-  { view, store, tokens, revocations, audit }: ClusterWrites,
+  { view, store, tokens, revocations, audit, forget }: ClusterWrites,
   caller: Caller,
   name: string,
 ): Promise<RemoveClusterResponse> {
   requireMember(view, name);
-  const before = clusterItems(view).find((item) => item.name === name);
-  const hosts = view.hosts().filter((host) => {
-    const contributors = view.compiled(host)?.backends;
-    return contributors?.has(name) === true && contributors.size === 1;
-  });
-  const guards = [...view.state().guards.values()].filter((guard) => guard.cluster === name).map(({ id }) => id);
-  const prefixes = [keys.reportPrefix(name), ...guards.map((id) => keys.heldPrefix(id))];
-  const pages = await Promise.all(prefixes.map(async (prefix) => await store.range(prefix)));
-  const gone = [
-    ...pages.flatMap((page) => page.entries.map((entry) => entry.key)),
-    ...guards.map((id) => keys.guard(id)),
-    policyKey('Cluster', '', name),
-  ];
+  const { ingresses, routes, lastHosts } = departureOf(view.state(), name);
   const what = `removed cluster ${name}`;
-  const deletions = gone.map((key): Operation => ({ kind: 'delete', key }));
-  await tokens.removeCluster(name, revocations, [...deletions, audit.record(caller, what)]);
+  await tokens.removeCluster(name, revocations, [
+    { kind: 'delete', key: policyKey('Cluster', '', name) },
+    audit.record(caller, what),
+  ]);
+  await forgetCluster(store, name);
+  forget(name);
   const { revision } = await store.range(keys.cluster(name));
   audit.committed(caller, what, revision);
-  return {
-    name,
-    revision: revision.toString(),
-    ingresses: before?.ingresses ?? 0,
-    routes: before?.routes ?? 0,
-    hosts: [...hosts].sort(),
-  };
+  return { name, revision: revision.toString(), ingresses, routes, hosts: lastHosts };
 }
