@@ -1,6 +1,6 @@
-import { resourceTypes } from '../../lib/domain/resource-types.ts';
 import { Inventory, type Resource, type ResourceKey } from '../../lib/sync/index.ts';
 import type { Ingress } from '../../proto/gen/headgate/v1/reported.ts';
+import { Totals } from './totals.ts';
 import { claimsOf } from './stored-report.ts';
 
 /** What one cluster has reported, in memory: the inventory that sync compares, and the routes in it. */
@@ -10,15 +10,14 @@ export class ClusterCopy {
   readonly #claims = new Map<string, ReadonlySet<string>>();
   /** How many Ingresses make a claim. */
   readonly #claimants = new Map<string, number>();
-  #totals = { count: 0, bytes: 0, unknown: 0 };
+  readonly #totals = new Totals();
 
   /** Routes, each counted once. */
   get routes(): number {
     return this.#claimants.size;
   }
 
-  /** Resources, bytes of their bodies, and how many are of types that this hub does not know. */
-  get totals(): { readonly count: number; readonly bytes: number; readonly unknown: number } {
+  get totals(): Readonly<Totals> {
     return this.#totals;
   }
 
@@ -32,26 +31,21 @@ export class ClusterCopy {
 
   /** @param ingress the decoded body where it is one. */
   set(next: Resource, ingress: Ingress | undefined): void {
-    this.#tally(this.inventory.get(next.type, next.name), -1);
-    this.#tally(next, 1);
+    this.#leave(next);
+    this.#totals.add(next, 1);
     this.inventory.set(next);
     if (ingress !== undefined) this.#claim(next.name, claimsOf(ingress));
   }
 
   delete(key: ResourceKey): void {
-    this.#tally(this.inventory.get(key.type, key.name), -1);
+    this.#leave(key);
     this.inventory.delete(key);
     if (key.type === 'ingress') this.#claim(key.name, new Set());
   }
 
-  #tally(one: Resource | undefined, sign: 1 | -1): void {
-    if (one === undefined) return;
-    const { count, bytes, unknown } = this.#totals;
-    this.#totals = {
-      count: count + sign,
-      bytes: bytes + sign * one.body.length,
-      unknown: Object.hasOwn(resourceTypes, one.type) ? unknown : unknown + sign,
-    };
+  #leave({ type, name }: ResourceKey): void {
+    const before = this.inventory.get(type, name);
+    if (before !== undefined) this.#totals.add(before, -1);
   }
 
   #claim(name: string, claims: ReadonlySet<string>): void {

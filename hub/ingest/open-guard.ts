@@ -1,8 +1,8 @@
-import type { GuardRecord } from '../fleet/state.ts';
+import { claimKey, type GuardRecord } from '../fleet/state.ts';
 import { decodeGuard } from '../fleet/stored-values.ts';
 import { keys, parseHeldKey, parseReportKey } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
-import { claimKey } from '../fleet/state.ts';
+import { Totals } from './totals.ts';
 import { committedIngress, decodeStoredReport, type StoredReport } from './stored-report.ts';
 
 /** The guard of a cluster that waits for somebody's word. A cluster has one at most; it grows. */
@@ -11,6 +11,7 @@ export interface OpenGuard {
   readonly modRevision: bigint;
   /** Held removals, by `<type>/<name>`. */
   readonly held: ReadonlyMap<string, StoredReport>;
+  readonly totals: Readonly<Totals>;
   /** Every claim that it keeps up, in held Ingresses and in rules kept beside edited ones. */
   readonly claims: ReadonlySet<string>;
 }
@@ -42,16 +43,18 @@ export async function readOpenGuard(
     if (record.cluster !== cluster) continue;
     const held = new Map<string, StoredReport>();
     const claims = new Set<string>();
+    const totals = new Totals();
     for (const one of (await store.range(keys.heldPrefix(record.id))).entries) {
       const key = parseHeldKey(one.key);
       if (key === undefined) continue;
       const stored = decodeStoredReport(key.type, key.name, one);
       held.set(`${key.type}/${key.name}`, stored);
+      totals.add(stored.resource, 1);
       if (key.type === 'ingress') for (const claim of committedIngress(stored).claimedAt.keys()) claims.add(claim);
     }
     for (const { kept } of await keptIngresses(store, cluster, record.id))
       for (const { host, pathType, path } of kept?.rules ?? []) claims.add(claimKey(host, pathType, path));
-    return { record, modRevision: entry.modRevision, held, claims };
+    return { record, modRevision: entry.modRevision, held, totals, claims };
   }
   return undefined;
 }

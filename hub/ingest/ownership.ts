@@ -1,7 +1,10 @@
 import type { Clock } from '../../lib/clock.ts';
+import { ANY_HOST } from '../../lib/domain/host-name.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { FleetState, OwnershipRecord } from '../fleet/state.ts';
+import type { HostUse } from '../fleet/fleet-index.ts';
+import type { Fleet } from '../fleet/fleet.ts';
 import { decodeOwnership } from '../fleet/stored-values.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
@@ -22,35 +25,45 @@ export interface OwnershipDecision {
   readonly to: OwnershipRecord | undefined;
 }
 
+export interface OwnershipView {
+  readonly state: Pick<FleetState, 'owners' | 'clusters'>;
+  /** Host → the Ingresses that name it. */
+  readonly uses: ReadonlyMap<string, ReadonlyMap<string, HostUse>>;
+}
+
 /**
- * Which records of host ownership must change. A record whose namespace has no claim left is released, and
- * keeps the host for the grace time: a claim of its namespace revives it; when the time is over the claim that
- * was committed first takes the host, or nobody has it. Held claims stand.
+ * Which of these hosts' ownership records must change. A record whose namespace has no claim left is released,
+ * and keeps the host for the grace time: a claim of its namespace revives it; when the time is over the claim
+ * that was committed first takes the host, or nobody has it. Held claims stand.
  *
  * @param now Unix milliseconds, by the hub's clock.
  */
 export function decideOwnership(
-  state: Pick<FleetState, 'owners' | 'clusters'>,
+  view: OwnershipView,
+  hosts: Iterable<string>,
   now: number,
   graceMs: number,
 ): OwnershipDecision[] {
-  const claims = firstClaims(state.clusters);
   const decisions: OwnershipDecision[] = [];
-  for (const [host, record] of state.owners) {
-    const { namespace, releasedAt } = record;
-    const claimed = claims.get(host);
-    const stands = claimed?.has(namespace) === true;
-    if (stands) {
-      if (releasedAt !== undefined) decisions.push({ host, from: record, to: { host, namespace } });
+  for (const host of hosts) {
+    if (host === ANY_HOST) continue;
+    const from = view.state.owners.get(host);
+    const claims = claimsOn(view, host);
+    if (from === undefined) {
+      // Every claim comes with a record; this mends what a restored or hand-made store lacks.
+      const to = successor(host, claims);
+      if (to !== undefined) decisions.push({ host, from, to });
+      continue;
+    }
+    const { namespace, releasedAt } = from;
+    if (claims.some((claim) => claim.namespace === namespace)) {
+      if (releasedAt !== undefined) decisions.push({ host, from, to: { host, namespace } });
     } else if (releasedAt === undefined) {
-      decisions.push({ host, from: record, to: { host, namespace, releasedAt: now } });
+      decisions.push({ host, from, to: { host, namespace, releasedAt: now } });
     } else if (now - releasedAt >= graceMs) {
-      decisions.push({ host, from: record, to: successor(host, claimed) });
+      decisions.push({ host, from, to: successor(host, claims) });
     }
   }
-  // Every claim comes with a record; this mends what a restored or hand-made store lacks.
-  for (const [host, claimed] of claims)
-    if (!state.owners.has(host)) decisions.push({ host, from: undefined, to: successor(host, claimed) });
   return decisions;
 }
 
@@ -61,23 +74,19 @@ interface Claim {
   readonly cluster: string;
 }
 
-/** Host → namespace → the claim of that namespace which was committed first. */
-function firstClaims(clusters: FleetState['clusters']): Map<string, Map<string, Claim>> {
-  const hosts = new Map<string, Map<string, Claim>>();
-  for (const { name: cluster, ingresses } of clusters.values()) {
-    for (const { value, claimedAt } of ingresses.values()) {
-      for (const [key, at] of claimedAt) {
-        const host = hostOfClaim(key);
-        if (host === '') continue;
-        let namespaces = hosts.get(host);
-        if (namespaces === undefined) hosts.set(host, (namespaces = new Map()));
-        const claim = { at, namespace: value.namespace, name: value.name, cluster };
-        const first = namespaces.get(value.namespace);
-        if (first === undefined || isBefore(claim, first)) namespaces.set(value.namespace, claim);
-      }
-    }
+/** The first claim on the host of every Ingress that names it. */
+function claimsOn({ state, uses }: OwnershipView, host: string): Claim[] {
+  const claims: Claim[] = [];
+  for (const { cluster, ingress } of uses.get(host)?.values() ?? []) {
+    const committed = state.clusters.get(cluster)?.ingresses.get(ingress);
+    if (committed === undefined) continue;
+    let at: bigint | undefined;
+    for (const [key, revision] of committed.claimedAt)
+      if (hostOfClaim(key) === host && (at === undefined || revision < at)) at = revision;
+    const { namespace, name } = committed.value;
+    if (at !== undefined) claims.push({ at, namespace, name, cluster });
   }
-  return hosts;
+  return claims;
 }
 
 function isBefore(a: Claim, b: Claim): boolean {
@@ -86,46 +95,52 @@ function isBefore(a: Claim, b: Claim): boolean {
   return a.name === b.name ? a.cluster < b.cluster : a.name < b.name;
 }
 
-function successor(host: string, claimed: ReadonlyMap<string, Claim> | undefined): OwnershipRecord | undefined {
+function successor(host: string, claims: readonly Claim[]): OwnershipRecord | undefined {
   let first: Claim | undefined;
-  for (const claim of claimed?.values() ?? []) if (first === undefined || isBefore(claim, first)) first = claim;
+  for (const claim of claims) if (first === undefined || isBefore(claim, first)) first = claim;
   return first === undefined ? undefined : { host, namespace: first.namespace };
 }
 
 export interface OwnershipOptions {
   readonly store: Store;
-  /** The fleet as this hub last saw it; undefined before it is loaded. */
-  readonly state: () => FleetState | undefined;
+  readonly fleet: Pick<Fleet, 'subscribe'>;
   readonly clock: Clock;
   readonly log: Log;
   /** Milliseconds; default 10 minutes. */
   readonly graceMs?: number;
 }
 
-/** Carries out `decideOwnership` until the signal is aborted. */
+/** Carries out `decideOwnership` until the signal is aborted. Costs what changed and what is released. */
 export async function runOwnership(options: OwnershipOptions, signal: AbortSignal): Promise<void> {
-  const { state, clock, log, graceMs = DEFAULT_GRACE_MS } = options;
-  let seen: FleetState | undefined;
-  let pending = true;
-  while (!signal.aborted) {
-    try {
-      const now = state();
-      // Without a change only the passing of a grace time can call for one.
-      if (now !== undefined && (now !== seen || pending)) {
-        const decisions = decideOwnership(now, clock.wall(), graceMs);
-        for (const decision of decisions) await carryOut(options, decision);
-        pending = [...now.owners.values()].some(({ releasedAt }) => releasedAt !== undefined);
-        seen = now;
+  const { fleet, clock, log, graceMs = DEFAULT_GRACE_MS } = options;
+  let view: OwnershipView = { state: { owners: new Map(), clusters: new Map() }, uses: new Map() };
+  const touched = new Set<string>();
+  const released = new Set<string>();
+  const unsubscribe = fleet.subscribe(({ state, index, previous, touchedHosts }) => {
+    view = { state, uses: index.hosts };
+    for (const host of touchedHosts) touched.add(host);
+    // The first state touches what is claimed; a record may stand without a claim.
+    if (previous === undefined) for (const host of state.owners.keys()) touched.add(host);
+  });
+  try {
+    while (!signal.aborted) {
+      const hosts = new Set([...touched, ...released]);
+      touched.clear();
+      released.clear();
+      try {
+        for (const decision of decideOwnership(view, hosts, clock.wall(), graceMs)) await carryOut(options, decision);
+      } catch (thrown) {
+        for (const host of hosts) touched.add(host);
+        log.error('host ownership could not be brought up to date', { error: HeadgateError.from(thrown) });
       }
-    } catch (thrown) {
-      seen = undefined;
-      log.error('host ownership could not be brought up to date', { error: HeadgateError.from(thrown) });
+      // Of these only the passing of the grace time may be news.
+      for (const host of hosts) if (view.state.owners.get(host)?.releasedAt !== undefined) released.add(host);
+      await clock.sleep(Math.min(EVERY_MS, graceMs), signal).catch((thrown: unknown) => {
+        if (!signal.aborted) throw thrown;
+      });
     }
-    try {
-      await clock.sleep(Math.min(EVERY_MS, graceMs), signal);
-    } catch (thrown) {
-      if (!signal.aborted) throw thrown;
-    }
+  } finally {
+    unsubscribe();
   }
 }
 

@@ -133,19 +133,16 @@ export class ReportSink {
       const commits = await Promise.all(pack(plan.units).map((transaction) => store.transact(transaction)));
       if (!commits.every(({ committed }) => committed)) continue;
 
+      if (shrink.trips) {
+        const { gone, before } = shrink.count();
+        const guard = this.#guard?.record.id ?? newGuardId;
+        log.warn('shrink guard holds removals', { cluster, guard, routes: gone, of: before });
+        onHeld?.(cluster);
+      }
       const refused = new Set(plan.refusals.map(({ type, name }) => `${type}/${name}`));
       for (const { resource, ingress } of upserts)
         if (!refused.has(`${resource.type}/${resource.name}`)) this.#copy.set(resource, ingress);
       for (const key of removals) this.#copy.delete(key);
-      if (shrink.trips) {
-        log.warn('shrink guard holds removals', {
-          cluster,
-          guard: this.#guard?.record.id ?? newGuardId,
-          routes: shrink.gone,
-          of: shrink.before,
-        });
-        onHeld?.(cluster);
-      }
       return [...refusals, ...plan.refusals];
     }
     throw new HeadgateError('HG4001', `the store changed under a report of ${cluster} ${ATTEMPTS} times`);
@@ -168,7 +165,7 @@ export class ReportSink {
   ): { upserts: CheckedReport[]; refusals: Refusal[] } {
     const upserts = new Map<string, CheckedReport>();
     const refusals: Refusal[] = [];
-    const room = new Room(this.#copy, this.#guard?.held.values() ?? [], this.#options.limits ?? defaultReportLimits);
+    const room = new Room(this.#copy, this.#guard?.totals, this.#options.limits ?? defaultReportLimits);
     for (const key of removals) room.leave(key);
     for (const resource of received) {
       const { type, name, digest } = resource;

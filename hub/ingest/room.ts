@@ -1,7 +1,7 @@
-import { resourceTypes } from '../../lib/domain/resource-types.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { Resource, ResourceKey } from '../../lib/sync/index.ts';
 import type { ClusterCopy } from './cluster-copy.ts';
+import { Totals } from './totals.ts';
 
 /** What one cluster may have stored, what a guard holds included. */
 export interface ReportLimits {
@@ -18,49 +18,42 @@ export const defaultReportLimits: ReportLimits = { resources: 100_000, bytes: 12
 export class Room {
   readonly #copy: ClusterCopy;
   readonly #limits: ReportLimits;
-  #count: number;
-  #bytes: number;
-  #unknown: number;
+  readonly #used = new Totals();
 
   /** @param held what a guard holds of the cluster. */
-  constructor(copy: ClusterCopy, held: Iterable<{ readonly resource: Resource }>, limits: ReportLimits) {
+  constructor(copy: ClusterCopy, held: Readonly<Totals> | undefined, limits: ReportLimits) {
     this.#copy = copy;
     this.#limits = limits;
-    ({ count: this.#count, bytes: this.#bytes, unknown: this.#unknown } = copy.totals);
-    for (const { resource } of held) this.#add(resource, 1);
+    this.#used.count = copy.totals.count + (held?.count ?? 0);
+    this.#used.bytes = copy.totals.bytes + (held?.bytes ?? 0);
+    this.#used.unknown = copy.totals.unknown + (held?.unknown ?? 0);
   }
 
   leave({ type, name }: ResourceKey): void {
     const before = this.#copy.inventory.get(type, name);
-    if (before !== undefined) this.#add(before, -1);
+    if (before !== undefined) this.#used.add(before, -1);
   }
 
   /** Throws HG1002 when the cluster would have more than it may; it then counts as not entered. */
   enter(next: Resource): void {
     const before = this.#copy.inventory.get(next.type, next.name);
-    if (before !== undefined) this.#add(before, -1);
-    this.#add(next, 1);
+    if (before !== undefined) this.#used.add(before, -1);
+    this.#used.add(next, 1);
     const { resources, bytes, unknown } = this.#limits;
     const over =
-      this.#count > resources
+      this.#used.count > resources
         ? `${resources} resources`
-        : this.#bytes > bytes
+        : this.#used.bytes > bytes
           ? `${bytes} bytes`
-          : this.#unknown > unknown
+          : this.#used.unknown > unknown
             ? `${unknown} resources of unknown types`
             : undefined;
     // What shrinks is welcome whatever the limit says: it is the way back under it.
     if (over === undefined || (before !== undefined && next.body.length <= before.body.length)) return;
-    this.#add(next, -1);
-    if (before !== undefined) this.#add(before, 1);
+    this.#used.add(next, -1);
+    if (before !== undefined) this.#used.add(before, 1);
     throw new HeadgateError('HG1002', `the cluster would have more than ${over} here`, {
       remedy: 'remove what it does not need',
     });
-  }
-
-  #add(one: Resource, sign: 1 | -1): void {
-    this.#count += sign;
-    this.#bytes += sign * one.body.length;
-    if (!Object.hasOwn(resourceTypes, one.type)) this.#unknown += sign;
   }
 }

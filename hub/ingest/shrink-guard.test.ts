@@ -35,7 +35,8 @@ describe('the shrink judge', () => {
     { routes: 0, removed: 0, trips: false },
   ])('$removed of $routes: $trips', ({ routes, removed, trips }) => {
     const verdict = judgeShrink({ ...nothing, copy: copyOf(routes), removed: names(0, removed) });
-    expect(verdict).toMatchObject({ trips, gone: removed, before: routes });
+    expect(verdict.trips).toBe(trips);
+    expect(verdict.count()).toEqual({ gone: removed, before: routes });
   });
 
   test('a snapshot with nothing in it trips whatever the number', () => {
@@ -48,13 +49,15 @@ describe('the shrink judge', () => {
       routesOf(40).map((one, i) => [`shop/new${i}`, claimsOf(Ingress.decode(one.body))] as const),
     );
     const verdict = judgeShrink({ ...nothing, copy: copyOf(40), removed: names(0, 40), written });
-    expect(verdict).toMatchObject({ trips: false, gone: 0 });
+    expect(verdict.trips).toBe(false);
+    expect(verdict.count()).toEqual({ gone: 0, before: 40 });
   });
 
   test('what is held already counts, also as what there was', () => {
     const held = new Set(Array.from({ length: 30 }, (_, i) => claim(`gone${i}.example/`)));
     const verdict = judgeShrink({ ...nothing, copy: copyOf(70), held, removed: names(0, 1) });
-    expect(verdict).toMatchObject({ trips: true, gone: 31, before: 100 });
+    expect(verdict.trips).toBe(true);
+    expect(verdict.count()).toEqual({ gone: 31, before: 100 });
   });
 });
 

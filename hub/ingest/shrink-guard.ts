@@ -22,9 +22,8 @@ export interface Shrink {
   readonly trips: boolean;
   /** Claims that no Ingress of the cluster makes any more. */
   readonly dropped: ReadonlySet<string>;
-  /** Routes dropped now or held already, and routes there were, held ones included. */
-  readonly gone: number;
-  readonly before: number;
+  /** Routes dropped now or held already, and routes there were, held ones included. Costs what is held. */
+  count(): { readonly gone: number; readonly before: number };
 }
 
 /** Judges a delta. Routes are counted, not Ingresses: one that moves to another Ingress is not dropped. */
@@ -40,9 +39,14 @@ export function judgeShrink({ copy, held, written, removed, emptySnapshot }: Shr
   }
   const claimedAfter = (claim: string): boolean => copy.claimants(claim) + (change.get(claim) ?? 0) > 0;
   const dropped = new Set([...change.keys()].filter((claim) => copy.claimants(claim) > 0 && !claimedAfter(claim)));
-  const onlyHeld = [...held].filter((claim) => copy.claimants(claim) === 0);
-  const before = copy.routes + onlyHeld.length;
-  const gone = dropped.size + onlyHeld.filter((claim) => !claimedAfter(claim)).length;
-  const tooMuch = gone > MAX_ROUTES && gone > MAX_SHARE * before;
-  return { trips: dropped.size > 0 && (tooMuch || emptySnapshot), dropped, gone, before };
+  const count = (): { gone: number; before: number } => {
+    const onlyHeld = [...held].filter((claim) => copy.claimants(claim) === 0);
+    const gone = dropped.size + onlyHeld.filter((claim) => !claimedAfter(claim)).length;
+    return { gone, before: copy.routes + onlyHeld.length };
+  };
+  return { trips: dropped.size > 0 && (emptySnapshot || tooMany(count())), dropped, count };
+}
+
+function tooMany({ gone, before }: { gone: number; before: number }): boolean {
+  return gone > MAX_ROUTES && gone > MAX_SHARE * before;
 }

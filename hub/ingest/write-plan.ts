@@ -160,7 +160,8 @@ class Planner {
     const units = [...this.#units];
     if (this.#holds.length > 0 || this.#released.length > 0) {
       const key = keys.guard(this.#guardId);
-      const message = `${shrink.gone} of ${shrink.before} routes of ${cluster}`;
+      const { gone, before } = shrink.count();
+      const message = `${gone} of ${before} routes of ${cluster}`;
       const record = { id: this.#guardId, cluster, guard: 'shrink', message, holds: [...holds].sort(compare) } as const;
       // Before what it holds, so that nothing is ever held by a guard that nobody sees.
       units.unshift({
