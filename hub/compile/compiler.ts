@@ -13,7 +13,7 @@ export interface HostChange {
 /** What one change of the fleet compiled to. */
 export interface CompiledChange {
   readonly revision: bigint;
-  /** Hosts whose result differs, by name. */
+  /** Hosts computed anew, by name; a body may have come out the same. */
   readonly hosts: ReadonlyMap<string, HostChange>;
   /** Peers whose body differs; undefined for one that left the fleet. */
   readonly peers: ReadonlyMap<string, Resource | undefined>;
