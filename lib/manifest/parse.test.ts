@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { trafficPolicySpec } from '../policy/schemas.ts';
 import { objectKey, placeOf } from './manifest.ts';
-import { parseManifests } from './parse.ts';
+import { parseManifests, type ParsedParts } from './parse.ts';
 
 const ingress = `apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -100,6 +100,40 @@ subsets:
       'EndpointSlice/default/endpoints:web:0:ipv6',
     ]);
     expect(documents[0]?.labels.get('kubernetes.io/service-name')).toBe('web');
+  });
+});
+
+describe('a file read again', () => {
+  test('what did not change is the same object', () => {
+    const known: ParsedParts = new Map();
+    const other = ingress.replace('name: web, namespace', 'name: other, namespace');
+    const first = parseManifests(`${ingress}---\n${other}`, 'a.yaml', known).documents;
+    const second = parseManifests(
+      `${ingress}---\n${other.replace('shop.example', 'new.example')}`,
+      'a.yaml',
+      known,
+    ).documents;
+    expect(second[0]).toBe(first[0]);
+    expect(second[1]).not.toBe(first[1]);
+    // Lines are part of what is remembered.
+    const [third] = parseManifests(`# moved\n${ingress}`, 'a.yaml', known).documents;
+    expect(third?.place.line).toBe(2);
+    expect(known.size).toBe(1);
+  });
+
+  test('a file that stops being YAML is unreadable as a whole, wherever that is', () => {
+    for (const text of [`${ingress}---\nkind: [\n`, `kind: [\n---\n${ingress}`]) {
+      const parsed = parseManifests(text, 'a.yaml', new Map());
+      expect(parsed).toMatchObject({ readable: false, documents: [] });
+    }
+  });
+
+  test('documents with directives and end marks, and markers in text', () => {
+    const text = `%YAML 1.2\n---\n${ingress}...\n%YAML 1.2\n---\n${ingress.replace('name: web,', 'name: b,')}`;
+    expect(parseManifests(text, 'a.yaml').documents.map(objectKey)).toEqual(['Ingress/shop/web', 'Ingress/shop/b']);
+    const script = `apiVersion: v1\nkind: ConfigMap\ndata:\n  a: |\n    ---\n    x\n   \n---\n${ingress}`;
+    expect(parseManifests(script, 'a.yaml').errors).toEqual([]);
+    expect(parseManifests(script, 'a.yaml').documents.map(({ place }) => place.line)).toEqual([9]);
   });
 });
 

@@ -14,7 +14,14 @@ import {
   secretSpec,
   serviceSpec,
 } from './schemas.ts';
-import { fieldPath, yamlDocuments, type RawDocument } from './yaml-documents.ts';
+import {
+  documentTexts,
+  fieldPath,
+  MAX_TEXT,
+  yamlDocuments,
+  type RawDocument,
+  type TextPart,
+} from './yaml-documents.ts';
 
 export interface ManifestError {
   readonly error: HeadgateError;
@@ -46,14 +53,39 @@ type KubernetesKind = keyof typeof kinds;
 type Value = Record<string, unknown>;
 
 /**
+ * What the parts of a file came to when it was last read, by line and text: reading it again costs only what
+ * changed, and what did not change is the same object. Owned by the caller, one for each file.
+ */
+export type ParsedParts = Map<string, ParsedManifests>;
+
+/**
  * Reads every document of a file that is of a kind Headgate knows. A document that is wrong does not stop the
  * others; each fault is one HeadgateError with object, field, place and remedy. Never throws.
  * @param file name for places: `file:line`.
+ * @param known brought up to date.
  */
-export function parseManifests(text: string, file: string): ParsedManifests {
+export function parseManifests(text: string, file: string, known: ParsedParts = new Map()): ParsedManifests {
+  const before = new Map(known);
+  known.clear();
+  if (text.length > MAX_TEXT) return parsePart({ text, firstLine: 1 }, file);
+  const documents: Manifest[] = [];
+  const errors: ManifestError[] = [];
+  for (const part of documentTexts(text)) {
+    const key = `${part.firstLine} ${part.text}`;
+    const parsed = before.get(key) ?? parsePart(part, file);
+    known.set(key, parsed);
+    // Where a part is no YAML, nothing is known of how the others were meant.
+    if (!parsed.readable) return parsed;
+    documents.push(...parsed.documents);
+    errors.push(...parsed.errors);
+  }
+  return { readable: true, documents, errors };
+}
+
+function parsePart({ text, firstLine }: TextPart, file: string): ParsedManifests {
   let raw: readonly RawDocument[];
   try {
-    raw = yamlDocuments(text, file);
+    raw = yamlDocuments(text, file, firstLine);
   } catch (thrown) {
     return {
       readable: false,

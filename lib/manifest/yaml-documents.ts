@@ -19,49 +19,56 @@ export interface RawDocument {
 /**
  * Reads YAML 1.2 (core schema, merge keys as in Kubernetes' own reader) or JSON, which is a part of it.
  * Duplicate keys are errors; aliases may not multiply a document beyond reason.
+ * @param firstLine line of the text in its file, where it is a part of one.
  * @throws HeadgateError HG1001 with `file:line`, never with text of the file: it may be a Secret.
  */
-export function yamlDocuments(text: string, file: string): readonly RawDocument[] {
+export function yamlDocuments(text: string, file: string, firstLine = 1): readonly RawDocument[] {
   if (text.length > MAX_TEXT) throw unreadable(file, 1, 'the file is larger than 4 MiB', 'split it into several files');
   try {
-    return read(text, file);
+    return read(text, file, firstLine);
   } catch (thrown) {
     if (thrown instanceof HeadgateError) throw thrown;
     // Stack overflow on absurd nesting, or aliases that multiply.
-    throw unreadable(file, 1, 'the document is nested or repeated beyond reason', 'write it out plainly', thrown);
+    throw unreadable(
+      file,
+      firstLine,
+      'the document is nested or repeated beyond reason',
+      'write it out plainly',
+      thrown,
+    );
   }
 }
 
-function read(text: string, file: string): readonly RawDocument[] {
+function read(text: string, file: string, firstLine: number): readonly RawDocument[] {
   const lineCounter = new LineCounter();
+  const lineAt = (offset: number): number => lineCounter.linePos(offset).line + firstLine - 1;
   const parsed = parseAllDocuments(text, { lineCounter, merge: true, prettyErrors: false, logLevel: 'silent' });
   // An empty stream has no documents, and is an array of its own kind.
   const documents = [...parsed];
   for (const document of documents) {
     const [error] = document.errors;
     if (error === undefined) continue;
-    const line = lineCounter.linePos(error.pos[0]).line;
-    throw unreadable(file, line, plainReason(error.message), 'correct the syntax');
+    throw unreadable(file, lineAt(error.pos[0]), plainReason(error.message), 'correct the syntax');
   }
   return documents.flatMap((document) =>
     document.contents === null || (isScalar(document.contents) && document.contents.value === null)
       ? []
-      : [rawDocument(document, lineCounter)],
+      : [rawDocument(document, lineAt)],
   );
 }
 
-function rawDocument(document: Document.Parsed, lineCounter: LineCounter): RawDocument {
-  const lineAt = (node: unknown): number | undefined => {
+function rawDocument(document: Document.Parsed, lineAt: (offset: number) => number): RawDocument {
+  const lineOfNode = (node: unknown): number | undefined => {
     const range = (node as Partial<Node> | null)?.range;
-    return range === undefined || range === null ? undefined : lineCounter.linePos(range[0]).line;
+    return range === undefined || range === null ? undefined : lineAt(range[0]);
   };
-  const line = lineAt(document.contents) ?? 1;
+  const line = lineOfNode(document.contents) ?? lineAt(0);
   return {
     value: document.toJS({ maxAliasCount: 100 }),
     line,
     lineOf: (path) => {
       for (let length = path.length; length > 0; length -= 1) {
-        const found = lineAt(document.getIn(path.slice(0, length), true));
+        const found = lineOfNode(document.getIn(path.slice(0, length), true));
         if (found !== undefined) return found;
       }
       return line;
@@ -69,7 +76,7 @@ function rawDocument(document: Document.Parsed, lineCounter: LineCounter): RawDo
     lines: () => {
       const lines = new Map<string, number>();
       const walk = (node: unknown, path: readonly PropertyKey[]): void => {
-        const at = lineAt(node);
+        const at = lineOfNode(node);
         if (at !== undefined && path.length > 0) lines.set(fieldPath(path), at);
         if (!isCollection(node)) return;
         node.items.forEach((item, index) => {
@@ -100,4 +107,25 @@ function plainReason(message: string): string {
 
 function unreadable(file: string, line: number, reason: string, remedy: string, cause?: unknown): HeadgateError {
   return new HeadgateError('HG1001', `does not parse: ${reason}`, { place: `${file}:${line}`, remedy, cause });
+}
+
+/** A part of a text that can be read by itself. */
+export interface TextPart {
+  readonly text: string;
+  readonly firstLine: number;
+}
+
+/**
+ * Cuts a text before each document marker. A line that begins with "---" is one wherever it stands (YAML 1.2,
+ * 9.1.2), and documents share nothing; but where there are directives or end marks they stay together.
+ */
+export function documentTexts(text: string): readonly TextPart[] {
+  if (/^(%|\.\.\.(\s|$))/m.test(text)) return [{ text, firstLine: 1 }];
+  const parts: TextPart[] = [];
+  let firstLine = 1;
+  for (const part of text.split(/^(?=---(?:[ \t\r\n]|$))/m)) {
+    parts.push({ text: part, firstLine });
+    for (let at = part.indexOf('\n'); at !== -1; at = part.indexOf('\n', at + 1)) firstLine += 1;
+  }
+  return parts;
 }

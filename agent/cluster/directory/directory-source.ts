@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../../lib/clock.ts';
 import { HeadgateError } from '../../../lib/errors.ts';
 import type { Log } from '../../../lib/log.ts';
-import { parseManifests } from '../../../lib/manifest/parse.ts';
+import { parseManifests, type ParsedParts } from '../../../lib/manifest/parse.ts';
 import { MAX_TEXT } from '../../../lib/manifest/yaml-documents.ts';
 import type { ResourceDelta } from '../../../lib/sync/index.ts';
 import { Problem, Severity } from '../../../proto/gen/headgate/v1/reported.ts';
@@ -58,6 +58,7 @@ interface KnownFile {
   readonly state: FileState;
   /** Of the text; undefined where the file could not be read. */
   readonly digest: string | undefined;
+  readonly parts: ParsedParts;
 }
 
 class Session implements Disposable {
@@ -244,9 +245,12 @@ class Session implements Disposable {
     }
     this.#settling.forget(path);
     const digest = hash('sha256', text, 'hex');
-    this.#files.set(path, { state, digest });
+    const parts: ParsedParts = known?.parts ?? new Map();
+    this.#files.set(path, { state, digest, parts });
     if (known?.digest === digest) return;
-    const parsed = parseManifests(text, path);
+    const parsed = parseManifests(text, path, parts);
+    // A file of one document changes as a whole.
+    if (parts.size === 1) parts.clear();
     if (parsed.errors.length === 0) this.#toKeep.set(path, text);
     else if (!this.#objects.has(path)) this.#recall(path);
     this.#objects.read(path, parsed, this.#clock.now());

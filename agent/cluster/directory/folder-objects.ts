@@ -130,6 +130,7 @@ export class FolderObjects {
   #claim(key: string, claim: Claim): void {
     const claims = this.#claims.get(key) ?? new Map<string, Claim>();
     const before = claims.get(claim.file);
+    if (before?.manifest === claim.manifest && before.leaving === undefined) return;
     if (before !== undefined) this.#leaving.delete(before);
     this.#claims.set(key, claims.set(claim.file, claim));
     const keys = this.#files.get(claim.file) ?? new Set<string>();
