@@ -7,6 +7,8 @@ import { stopHaproxy } from './haproxy/process/stop.ts';
 import { readPidFile } from './pid-file.ts';
 
 const PATIENCE_MS = 10_000;
+/** For requests in flight at HAProxy. */
+const GRACE_MS = 2_000;
 
 /**
  * Ends the agent of a data folder and the HAProxy that it left serving. Where neither runs, nothing happens.
@@ -16,7 +18,7 @@ const PATIENCE_MS = 10_000;
 export async function stopAgent(data: string): Promise<void> {
   const pid = await readPidFile(data);
   if (pid !== undefined && (await isAgent(pid))) await end(pid, data);
-  await stopHaproxy(join(data, 'haproxy'));
+  await stopHaproxy(join(data, 'haproxy'), GRACE_MS, systemClock);
 }
 
 /** A pid file outlives a crash and pids are used again: only a process that looks like an agent is ended. */

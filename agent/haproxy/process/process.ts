@@ -8,6 +8,7 @@ import type { Log } from '../../../lib/log.ts';
 import { askMaster, showProcesses } from './master.ts';
 import type { ProcessTable } from './master.ts';
 import type { HaproxyBuild } from './probe.ts';
+import { isAlive, MASTER_SOCKET, PID_FILE, sendSignal, stopHaproxy } from './stop.ts';
 
 export interface ProcessOptions {
   readonly build: HaproxyBuild;
@@ -164,20 +165,8 @@ export class HaproxyProcess {
   /** Lets connections end for `grace` milliseconds, then ends them. */
   async stop(grace: number): Promise<void> {
     const { clock, folder } = this.#options;
-    const table = await this.refresh().catch(() => this.#table);
-    if (table === undefined) return;
-    const all = [table.master, ...(table.worker === undefined ? [] : [table.worker]), ...table.oldWorkers];
-    for (const [name, wait] of [
-      ['SIGUSR1', grace],
-      ['SIGTERM', 2_000],
-    ] as const) {
-      send(table.master, name);
-      for (const until = clock.now() + wait; clock.now() < until && all.some(isAlive);) await clock.sleep(20);
-    }
-    for (const pid of all) send(pid, 'SIGKILL');
-    while (all.some(isAlive)) await clock.sleep(5);
+    await stopHaproxy(folder, grace, clock, this.#table);
     this.#table = undefined;
-    for (const name of [PID_FILE, MASTER_SOCKET]) await rm(join(folder, name), { force: true });
   }
 
   /** Ends what a crash may have left, so that a new start finds its addresses free. */
@@ -187,7 +176,7 @@ export class HaproxyProcess {
     this.#table = undefined;
     if (table === undefined) return;
     const left = [table.master, ...(table.worker === undefined ? [] : [table.worker])];
-    for (const pid of left) send(pid, 'SIGKILL');
+    for (const pid of left) sendSignal(pid, 'SIGKILL');
     while (left.some(isAlive)) await clock.sleep(5);
   }
 
@@ -242,17 +231,4 @@ function startError(words: string, cause: unknown): HeadgateError {
   }
   if (words === '') return HeadgateError.from(cause, 'HG5004');
   return new HeadgateError('HG5002', `HAProxy does not start: ${words}`, { cause });
-}
-
-function isAlive(pid: number): boolean {
-  return send(pid, 0);
-}
-
-/** @returns whether there was such a process. */
-function send(pid: number, signal: NodeJS.Signals | 0): boolean {
-  try {
-    return process.kill(pid, signal);
-  } catch {
-    return false;
-  }
 }

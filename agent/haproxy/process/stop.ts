@@ -1,0 +1,40 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../../lib/clock.ts';
+import { showProcesses, type ProcessTable } from './master.ts';
+
+export const MASTER_SOCKET = 'master.sock';
+export const PID_FILE = 'haproxy.pid';
+
+/**
+ * Ends the HAProxy of a folder: lets connections end for `grace` milliseconds, then ends them. Where none
+ * answers, `known` is ended; where that is not given either, nothing happens.
+ */
+export async function stopHaproxy(folder: string, grace: number, clock: Clock, known?: ProcessTable): Promise<void> {
+  const table = await showProcesses(join(folder, MASTER_SOCKET)).catch(() => known);
+  if (table === undefined) return;
+  const all = [table.master, ...(table.worker === undefined ? [] : [table.worker]), ...table.oldWorkers];
+  for (const [name, wait] of [
+    ['SIGUSR1', grace],
+    ['SIGTERM', 2_000],
+  ] as const) {
+    sendSignal(table.master, name);
+    for (const until = clock.now() + wait; clock.now() < until && all.some(isAlive);) await clock.sleep(20);
+  }
+  for (const pid of all) sendSignal(pid, 'SIGKILL');
+  while (all.some(isAlive)) await clock.sleep(5);
+  for (const name of [PID_FILE, MASTER_SOCKET]) await rm(join(folder, name), { force: true });
+}
+
+export function isAlive(pid: number): boolean {
+  return sendSignal(pid, 0);
+}
+
+/** @returns whether there was such a process. */
+export function sendSignal(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}
