@@ -29,8 +29,8 @@ export function departureOf(state: Pick<FleetState, 'clusters'>, cluster: string
 
 /**
  * Deletes everything that a cluster has reported and what guards hold of it; it confirms itself. Its hosts
- * keep their owners for the grace time. The cluster's streams must have ended for good before: one that goes
- * on would write its next change, and nothing else, anew.
+ * keep their owners for the grace time. Its member record must be gone before: what its streams still bring is
+ * then not stored.
  */
 export async function forgetCluster(store: Store, cluster: string): Promise<void> {
   const doomed = (await store.range(keys.reportPrefix(cluster))).entries.map(({ key }) => key);

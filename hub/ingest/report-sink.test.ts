@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { resource } from '../../lib/sync/index.ts';
 import { keys } from '../store/keys.ts';
+import { forgetCluster } from './forget-cluster.ts';
 import { claim, ingress, keysUnder, owners, Reporter, service, storedIngress, temporaryStore } from './testing.ts';
 
 const odd = (name: string, size = 1) => resource('odd', name, Buffer.alloc(size));
@@ -104,6 +105,21 @@ describe('a report', () => {
     const third = await first.sink.view();
     expect(await third.accept(delta)).toEqual([]);
     await expect(first.report([])).rejects.toMatchObject({ code: 'HG3004' });
+  });
+
+  test('of a cluster that is removed meanwhile is not stored', async () => {
+    await using temporary = await temporaryStore();
+    const { store } = temporary;
+    const key = keys.cluster('eu');
+    await store.transact({ operations: [{ kind: 'put', key, value: Buffer.from('{"name":"eu"}') }] });
+    const eu = await Reporter.open(store, 'eu');
+    await eu.report([ingress('shop/web', 'shop.example/')]);
+    await store.transact({ operations: [{ kind: 'put', key, value: Buffer.from('{"name":"eu","uid":"u"}') }] });
+    await eu.report([ingress('shop/two', 'two.example/')]);
+    await store.transact({ operations: [{ kind: 'delete', key }] });
+    await forgetCluster(store, 'eu');
+    await expect(eu.report([ingress('shop/late', 'late.example/')])).rejects.toMatchObject({ code: 'HG2006' });
+    expect(await keysUnder(store, 'report/')).toEqual([]);
   });
 
   test('replaces a stored value that cannot be read', async () => {

@@ -25,6 +25,11 @@ export interface ReportSinkOptions {
   readonly onHeld?: (cluster: string) => void;
 }
 
+interface MemberCondition {
+  readonly key: string;
+  readonly createRevision: bigint;
+}
+
 /** Times that a delta is planned anew because the store changed under it. */
 const ATTEMPTS = 16;
 
@@ -35,20 +40,24 @@ const ATTEMPTS = 16;
 export class ReportSink {
   readonly #options: ReportSinkOptions;
   readonly #copy: ClusterCopy;
+  /** Of every write: once the cluster is removed, what its streams still bring is not stored. */
+  readonly #member: MemberCondition;
   #guard: OpenGuard | undefined;
   /** Rises with every accepted delta; a view that has missed one has told its sender a wrong inventory. */
   #version = 0;
   #busy: Promise<unknown> = Promise.resolve();
 
-  private constructor(options: ReportSinkOptions, copy: ClusterCopy) {
+  private constructor(options: ReportSinkOptions, copy: ClusterCopy, member: MemberCondition) {
     this.#options = options;
     this.#copy = copy;
+    this.#member = member;
   }
 
   /** Loads what the store has of the cluster. */
   static async open(options: ReportSinkOptions): Promise<ReportSink> {
     const { store, cluster, log } = options;
     const copy = new ClusterCopy();
+    const member = await memberCondition(store, cluster);
     for (const entry of (await store.range(keys.reportPrefix(cluster))).entries) {
       const key = parseReportKey(entry.key);
       if (key === undefined) continue;
@@ -61,7 +70,7 @@ export class ReportSink {
         log.warn('stored report is not usable', { cluster, key: entry.key, error: HeadgateError.from(thrown) });
       }
     }
-    return new ReportSink(options, copy);
+    return new ReportSink(options, copy, member);
   }
 
   /**
@@ -130,8 +139,14 @@ export class ReportSink {
         emptySnapshot,
       });
       // Queued in one turn, so they share one commit where the store can do that.
-      const commits = await Promise.all(pack(plan.units).map((transaction) => store.transact(transaction)));
-      if (!commits.every(({ committed }) => committed)) continue;
+      const commits = await Promise.all(
+        pack(plan.units, [this.#member]).map((transaction) => store.transact(transaction)),
+      );
+      if (!commits.every(({ committed }) => committed)) {
+        if ((await memberCondition(store, cluster)).createRevision !== this.#member.createRevision)
+          throw new HeadgateError('HG2006', `cluster ${cluster} was removed from the fleet or joined anew`);
+        continue;
+      }
 
       if (shrink.trips) {
         const { gone, before } = shrink.count();
@@ -179,4 +194,10 @@ export class ReportSink {
     }
     return { upserts: [...upserts.values()], refusals };
   }
+}
+
+/** Holds while the cluster is the member that it is now. */
+async function memberCondition(store: Store, cluster: string): Promise<MemberCondition> {
+  const key = keys.cluster(cluster);
+  return { key, createRevision: (await store.get(key))?.createRevision ?? 0n };
 }

@@ -6,8 +6,12 @@ export interface Unit {
   readonly operations: readonly Operation[];
 }
 
-/** As few transactions as the store's limits allow, in order; a unit is never torn. */
-export function pack(units: readonly Unit[]): Transaction[] {
+/**
+ * As few transactions as the store's limits allow, in order; a unit is never torn.
+ *
+ * @param fence conditions of every transaction.
+ */
+export function pack(units: readonly Unit[], fence: readonly Condition[] = []): Transaction[] {
   const transactions: { conditions: Condition[]; operations: Operation[] }[] = [];
   let bytes = 0;
   for (const { conditions = [], operations } of units) {
@@ -22,7 +26,7 @@ export function pack(units: readonly Unit[]): Transaction[] {
       current.conditions.length + conditions.length > transactionLimits.operations ||
       bytes + added > transactionLimits.bytes
     ) {
-      transactions.push({ conditions: [...conditions], operations: [...operations] });
+      transactions.push({ conditions: [...fence, ...conditions], operations: [...operations] });
       bytes = added;
     } else {
       current.conditions.push(...conditions);
