@@ -26,8 +26,6 @@ const START_TIMEOUT = 60_000;
 const CHECK_MEMORY = 2_048;
 const LOG_LIMIT = 8 << 20;
 
-const MASTER_SOCKET = 'run/master.sock';
-const PID_FILE = 'haproxy.pid';
 const LOG_FILE = 'haproxy.log';
 
 /**
