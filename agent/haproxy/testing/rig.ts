@@ -48,12 +48,25 @@ export async function testBackend(name: string): Promise<TestBackend> {
   };
 }
 
+let lastPort = 0;
+
+/**
+ * A port that nobody listens on. HAProxy listens with SO_REUSEPORT, so a port that two tests picked at the
+ * same moment would be shared without an error: every process picks from ports of its own, below those that the kernel
+ * gives out.
+ */
 export async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = 20_000 + (process.pid % 120) * 100 + (lastPort++ % 100);
+    const server = createTcpServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 /** Sends one request on a connection of its own. */
