@@ -1,0 +1,89 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort, haproxyBinary } from '../../agent/haproxy/testing/rig.ts';
+
+/** What a plain HAProxy has in common with a rendered one: everything but the rules. */
+const common = (folder: string): string[] => [
+  'global',
+  `  stats socket unix@${join(folder, 'worker.sock')} mode 600 level admin`,
+  '  nbthread 1',
+  'defaults',
+  '  mode http',
+  '  balance roundrobin',
+  '  option idle-close-on-response',
+  '  option dontlognull',
+  '  timeout connect 2s',
+  '  timeout client 60s',
+  '  timeout server 60s',
+  '  timeout http-request 10s',
+  '  timeout http-keep-alive 30s',
+];
+
+/** One HAProxy of one thread, with a hand-written section. */
+export class PlainHaproxy implements AsyncDisposable {
+  readonly port: number;
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  readonly #folder: string;
+
+  private constructor(port: number, child: ChildProcess, folder: string) {
+    this.port = port;
+    this.pid = child.pid ?? 0;
+    this.#child = child;
+    this.#folder = folder;
+  }
+
+  /** Proxies all to one upstream: the reference that routing is measured against. */
+  static async proxy(upstream: number): Promise<PlainHaproxy> {
+    return await PlainHaproxy.#start(['  default_backend all', 'backend all', `  server a 127.0.0.1:${upstream}`]);
+  }
+
+  /** Answers everything by itself, where there is no nginx. */
+  static async answer(): Promise<PlainHaproxy> {
+    return await PlainHaproxy.#start(['  http-request return status 200 content-type text/plain string ok']);
+  }
+
+  static async #start(rules: readonly string[]): Promise<PlainHaproxy> {
+    const folder = await mkdtemp(join(tmpdir(), 'headgate-bench-'));
+    const port = await freePort();
+    const file = join(folder, 'haproxy.cfg');
+    await writeFile(file, [...common(folder), 'frontend in', `  bind 127.0.0.1:${port}`, ...rules, ''].join('\n'));
+    const child = spawn(haproxyBinary, ['-db', '-f', file], { stdio: 'ignore' });
+    const haproxy = new PlainHaproxy(port, child, folder);
+    await listens(port, child);
+    return haproxy;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await ended(this.#child);
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** Resolves when the port takes connections; rejects when the process ends before. */
+export async function listens(port: number, child: ChildProcess): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    if (child.exitCode !== null || tries > 500) throw new Error(`${child.spawnfile} does not listen`);
+    const socket = connect(port, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      return;
+    } catch {
+      await sleep(10);
+    } finally {
+      socket.destroy();
+    }
+  }
+}
+
+export async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, 'exit');
+  child.kill('SIGTERM');
+  await exit;
+}
