@@ -65,12 +65,17 @@ const headers = [
   'http-request add-header x-forwarded-port %[dst_port]',
 ];
 
-/** Evaluated until the first that holds: the sticky target, the draw, then the fallbacks; none of them dead. */
+/**
+ * Evaluated until the first that holds: the sticky target, the draw, then the fallbacks; none of them dead. In a
+ * worker that a reload has replaced nbsrv is 0 everywhere (be_usable_srv counts nothing in a stopped proxy), while
+ * its connections may still bring requests: there the first named target is taken as it is.
+ */
 const targets = [
-  'use_backend %[var(txn.sticky)] if { var(txn.sticky),nbsrv gt 0 }',
+  'use_backend %[var(txn.sticky)] if { var(txn.sticky),nbsrv gt 0 } or { stopping } { var(txn.sticky) -m found }',
   ...Array.from({ length: MAX_TARGETS }, (_, i) => {
     const backend = `var(txn.split),field(${2 * i + 2},:)`;
-    return `use_backend %[${backend}] if { var(txn.split),field(${2 * i + 1},:),sub(txn.bucket) gt 0 } { ${backend},nbsrv gt 0 }`;
+    const drawn = `{ var(txn.split),field(${2 * i + 1},:),sub(txn.bucket) gt 0 }`;
+    return `use_backend %[${backend}] if ${drawn} { ${backend},nbsrv gt 0 } or ${drawn} { stopping }`;
   }),
   ...Array.from({ length: MAX_FALLBACKS }, (_, i) => {
     const backend = `var(txn.split),field(${i + 2},|)`;
@@ -140,10 +145,10 @@ export function gateway({ listeners }: Pick<Fixed, 'listeners'>): string[] {
       `http-request return status 403 content-type text/plain string "unknown gateway\\n" if !{ ssl_c_s_dn(CN),map_str(${mapFile('peer')}) -m found }`,
       `http-request set-var(txn.slot) req.fhdr(x-headgate-route),map_str(${mapFile('gateway')})`,
       `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} !{ req.fhdr(x-headgate-route) -m found }`,
-      `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} { var(txn.slot),nbsrv gt 0 }`,
+      `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} { var(txn.slot),nbsrv gt 0 } or ${probe} { stopping } { var(txn.slot) -m found }`,
       `http-request return status 503 content-type text/plain string "no endpoint\\n" if ${probe}`,
       'http-request del-header x-headgate- -m beg',
-      'use_backend %[var(txn.slot)] if { var(txn.slot),nbsrv gt 0 }',
+      'use_backend %[var(txn.slot)] if { var(txn.slot),nbsrv gt 0 } or { stopping } { var(txn.slot) -m found }',
       `default_backend ${NOTHING}`,
     ]),
   ];
