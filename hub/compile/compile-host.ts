@@ -1,4 +1,4 @@
-import { ANY_HOST } from '../../lib/domain/host-name.ts';
+import { ANY_HOST, wildcardOf } from '../../lib/domain/host-name.ts';
 import { routeId } from '../../lib/domain/route-id.ts';
 import { type Resource, resource } from '../../lib/sync/index.ts';
 import { Host, type Route } from '../../proto/gen/headgate/v1/configured.ts';
@@ -7,6 +7,7 @@ import type { FleetState } from '../fleet/state.ts';
 import { type AdmittedRoute, admitOwned } from './admit.ts';
 import { compileAnyHost } from './compile-any-host.ts';
 import { type Contributed, contribute, sortBackends } from './contribution.ts';
+import { type Cover, coverBy, rivalEntries } from './cover.ts';
 import { offersFor } from './offers.ts';
 import { compare } from './order.ts';
 import { hostOwner } from './ownership.ts';
@@ -58,6 +59,8 @@ export function compileHost(state: FleetState, index: FleetIndex, host: string):
     recipients.push(entry);
     if (body.digest !== common?.digest) variants.set(entry, body);
   }
+  for (const entry of rivalEntries(owner, offers, coverOf(state, index, host)))
+    if (!recipients.includes(entry)) variants.set(entry, bodies.closed());
   return {
     name: host,
     body: recipients.length === 0 ? undefined : common,
@@ -67,6 +70,11 @@ export function compileHost(state: FleetState, index: FleetIndex, host: string):
     statuses: sortStatuses([...statuses, ...bodies.statuses]),
     origins: bodies.origins,
   };
+}
+
+function coverOf(state: FleetState, index: FleetIndex, host: string): Cover | undefined {
+  const wildcard = wildcardOf(host);
+  return wildcard === undefined ? undefined : coverBy(state, index, compileHost(state, index, wildcard));
 }
 
 function contributions(state: FleetState, { offers }: AdmittedRoute): Contributed[] {
@@ -156,10 +164,19 @@ class Bodies {
     const routes = this.#routes.flatMap(({ route }, at): Route[] =>
       exposed[at] === true ? [{ ...route, traffic: encodeTraffic(settled[at]?.values ?? {}) }] : [],
     );
-    const message: Host = { name: this.#host, namespace: this.#namespace, routes, defaultRoute: undefined };
-    const body = resource('host', this.#host, Host.encode(message).finish());
+    const body = this.#encode(routes);
     this.#encoded.set(key, body);
     return body;
+  }
+
+  /** For an entry that must answer 404. */
+  closed(): Resource {
+    return this.#encode([]);
+  }
+
+  #encode(routes: readonly Route[]): Resource {
+    const message: Host = { name: this.#host, namespace: this.#namespace, routes, defaultRoute: undefined };
+    return resource('host', this.#host, Host.encode(message).finish());
   }
 
   /** Per route, in their order. */

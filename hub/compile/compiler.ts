@@ -1,6 +1,8 @@
+import { isWildcard } from '../../lib/domain/host-name.ts';
 import type { Resource } from '../../lib/sync/index.ts';
 import type { FleetChange } from '../fleet/change.ts';
 import { compileHost } from './compile-host.ts';
+import { coverBy } from './cover.ts';
 import { compilePeers, compileSettings } from './compile-peers.ts';
 import { compare } from './order.ts';
 import type { CompiledHost } from './types.ts';
@@ -24,17 +26,31 @@ export interface CompiledChange {
 /** Holds what the fleet compiles to and recomputes only what a change touches. */
 export class Compiler {
   readonly #hosts = new Map<string, CompiledHost>();
+  /** Per wildcard who serves it, where and since when. */
+  readonly #reach = new Map<string, string>();
   #peers: ReadonlyMap<string, Resource> = new Map();
   readonly #settings = new Map<string, Resource>();
 
   apply({ state, index, touchedHosts, clustersTouched, revision }: FleetChange): CompiledChange {
     const hosts = new Map<string, HostChange>();
-    for (const host of touchedHosts) {
+    const compile = (host: string): CompiledHost | undefined => {
       const previous = this.#hosts.get(host);
       const next = compileHost(state, index, host);
       if (next === undefined) this.#hosts.delete(host);
       else this.#hosts.set(host, next);
       if (previous !== undefined || next !== undefined) hosts.set(host, { previous, next });
+      return next;
+    };
+    for (const host of touchedHosts) {
+      const next = compile(host);
+      if (!isWildcard(host)) continue;
+      // Who serves a wildcard decides where the hosts under it must be kept from it.
+      const cover = coverBy(state, index, next);
+      const reach = cover === undefined ? '' : [cover.namespace, cover.since, ...cover.entries].join();
+      if (reach === (this.#reach.get(host) ?? '')) continue;
+      if (reach === '') this.#reach.delete(host);
+      else this.#reach.set(host, reach);
+      for (const under of index.covered.get(host)?.values() ?? []) if (!touchedHosts.has(under)) compile(under);
     }
     const peers = new Map<string, Resource | undefined>();
     const settings = new Map<string, Resource | undefined>();

@@ -6,6 +6,7 @@ import { splitRoute } from '../../lib/split/split.ts';
 import type { ClusterCondition } from '../../lib/split/types.ts';
 import { Host, PathType, type Route, type RouteSplit } from '../../proto/gen/headgate/v1/configured.ts';
 import type { FleetState } from '../fleet/state.ts';
+import { bodyFor } from './body-for.ts';
 import type { ExplainedCluster, ExplainedRoute, Explanation, ExplainRequest } from './explanation.ts';
 import { compare } from './order.ts';
 import type { CompiledHost } from './types.ts';
@@ -42,8 +43,7 @@ export function explainRequest(state: FleetState, compiled: Lookup, request: Exp
 }
 
 function bodyAt(compiled: CompiledHost | undefined, entry: string): Host | undefined {
-  if (compiled === undefined || !compiled.recipients.includes(entry)) return undefined;
-  const body = compiled.variants.get(entry) ?? compiled.body;
+  const body = compiled === undefined ? undefined : bodyFor(compiled, entry);
   return body === undefined ? undefined : Host.decode(body.body);
 }
 

@@ -29,7 +29,10 @@ export interface CompiledHost {
   readonly name: string;
   /** The body for every recipient that has no variant. Undefined where none serves it, and for host "*". */
   readonly body: Resource | undefined;
-  /** For entries whose member policies differ; every entry of host "*", whose rules never cross. */
+  /**
+   * For entries whose member policies differ; every entry of host "*", whose rules never cross. A variant of an
+   * entry that is no recipient has no routes: it keeps the host from a wildcard of another namespace.
+   */
   readonly variants: ReadonlyMap<string, Resource>;
   /** Clusters that serve the host, ascending. */
   readonly recipients: readonly string[];

@@ -5,6 +5,7 @@ import type { Identity } from '../../lib/identity/identity.ts';
 import type { Log } from '../../lib/log.ts';
 import { claimSpeaker, type Epoch, type Pipe, Sender, type SpeakerRegister } from '../../lib/sync/index.ts';
 import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/sync.ts';
+import { clustersOf } from '../compile/body-for.ts';
 import type { CompiledChange } from '../compile/compiler.ts';
 import type { PresenceRegister } from '../ingest/presence.ts';
 import { Subscription } from './subscription.ts';
@@ -55,7 +56,7 @@ export class Distributor {
     this.#revision = change.revision;
     const joined = this.#membership(change);
     for (const { previous, next } of change.hosts.values()) {
-      for (const cluster of new Set([...(previous?.recipients ?? []), ...(next?.recipients ?? [])])) {
+      for (const cluster of new Set([...clustersOf(previous), ...clustersOf(next)])) {
         this.#subscriptions.get(cluster)?.host(previous, next);
         this.#pending.add(cluster);
       }

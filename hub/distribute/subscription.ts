@@ -1,4 +1,5 @@
 import { Inventory, type Resource, type ResourceKey } from '../../lib/sync/index.ts';
+import { bodyFor } from '../compile/body-for.ts';
 import type { CompiledHost } from '../compile/types.ts';
 
 /**
@@ -19,7 +20,7 @@ export class Subscription {
 
   host(previous: CompiledHost | undefined, next: CompiledHost | undefined): void {
     const name = (next ?? previous)?.name;
-    if (name !== undefined) this.put('host', name, next === undefined ? undefined : hostFor(next, this.#cluster));
+    if (name !== undefined) this.put('host', name, next === undefined ? undefined : bodyFor(next, this.#cluster));
     const before = previous?.backends.get(this.#cluster) ?? [];
     const after = next?.backends.get(this.#cluster) ?? [];
     // Counted up first: a backend that stays is never gone in between.
@@ -51,9 +52,4 @@ export class Subscription {
     this.#changed.clear();
     return keys;
   }
-}
-
-/** The host's body as a cluster gets it; undefined where it does not serve the host. */
-export function hostFor(compiled: CompiledHost, cluster: string): Resource | undefined {
-  return compiled.recipients.includes(cluster) ? (compiled.variants.get(cluster) ?? compiled.body) : undefined;
 }

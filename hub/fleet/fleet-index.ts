@@ -1,4 +1,4 @@
-import { ANY_HOST, validHost } from '../../lib/domain/host-name.ts';
+import { ANY_HOST, validHost, wildcardOf } from '../../lib/domain/host-name.ts';
 import type { HostClaimSpec, TrafficPolicySpec } from '../../lib/policy/schemas.ts';
 import type { Ingress } from '../../proto/gen/headgate/v1/reported.ts';
 import { type MapDraft, ShardedMap } from './sharded-map.ts';
@@ -22,6 +22,8 @@ export interface FleetIndex {
   readonly hosts: ShardedMap<Uses<HostUse>>;
   /** `<cluster>/<namespace>/<service>` → hosts that route to it. */
   readonly services: ShardedMap<Uses<string>>;
+  /** Wildcard, whether anybody names it or not → hosts that it covers. */
+  readonly covered: ShardedMap<Uses<string>>;
   /** Namespace → hosts that its Ingresses name. */
   readonly namespaces: ShardedMap<Uses<string>>;
   /** Namespace → its TrafficPolicies, the hub's and the members'; fleet-level ones under FLEET. */
@@ -71,6 +73,7 @@ function serviceUses(ingress: Ingress): Map<string, Set<string>> {
 export class IndexDraft {
   readonly #hosts: MapDraft<Uses<HostUse>>;
   readonly #services: MapDraft<Uses<string>>;
+  readonly #covered: MapDraft<Uses<string>>;
   readonly #namespaces: MapDraft<Uses<string>>;
   readonly #policies: MapDraft<Uses<CommittedPolicy<TrafficPolicySpec>>>;
   readonly #claims: MapDraft<Uses<CommittedPolicy<HostClaimSpec>>>;
@@ -78,6 +81,7 @@ export class IndexDraft {
   constructor(base: FleetIndex | undefined) {
     this.#hosts = edit(base?.hosts);
     this.#services = edit(base?.services);
+    this.#covered = edit(base?.covered);
     this.#namespaces = edit(base?.namespaces);
     this.#policies = edit(base?.policies);
     this.#claims = edit(base?.claims);
@@ -95,6 +99,8 @@ export class IndexDraft {
     const use = `${cluster}/${key}`;
     for (const host of hostsOf(ingress)) {
       change(this.#hosts, host, use, { cluster, ingress: key });
+      const wildcard = wildcardOf(host);
+      if (wildcard !== undefined) change(this.#covered, wildcard, `${use}/${host}`, host);
       change(this.#namespaces, ingress.namespace, `${use}/${host}`, host);
     }
     for (const [service, hosts] of serviceUses(ingress)) {
@@ -135,6 +141,7 @@ export class IndexDraft {
     return {
       hosts: this.#hosts.done(),
       services: this.#services.done(),
+      covered: this.#covered.done(),
       namespaces: this.#namespaces.done(),
       policies: this.#policies.done(),
       claims: this.#claims.done(),

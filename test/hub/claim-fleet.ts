@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Translator } from '../../agent/cluster/translate/translator.ts';
 import { Compiler } from '../../hub/compile/compiler.ts';
+import { explainRequest } from '../../hub/compile/explain.ts';
+import type { Explanation } from '../../hub/compile/explanation.ts';
 import type { CompiledHost } from '../../hub/compile/types.ts';
 import { Fleet } from '../../hub/fleet/fleet.ts';
 import { ReportSink } from '../../hub/ingest/report-sink.ts';
@@ -93,6 +95,11 @@ export class ClaimFleet implements AsyncDisposable {
       routes.flatMap((route) => route.contributions.map((c) => `${c.cluster} ${c.backend} ${route.path}`)),
     );
     return { namespace: hosts[0]?.namespace ?? '', backends: [...new Set(backends)].sort() };
+  }
+
+  /** What a request for a host's root gets that enters at a cluster. */
+  explain(host: string, entry: string): Explanation {
+    return explainRequest(this.#fleet.state(), (name) => this.compiled(name), { host, path: '/', entry });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -57,6 +57,15 @@ describe('promise-21 host ownership: a rival claim gets 0 contributions', () => 
     expect(fleet.contributions('shop.example')).toEqual({ namespace: 'shop', backends: ['eu shop/s/80 /'] });
   });
 
+  test('a wildcard that a rival serves elsewhere does not catch the host there', async () => {
+    await using fleet = await ClaimFleet.start(here);
+    await fleet.apply('us', claimManifest('shop', 'shop', 'a.shop.example', '/', young));
+    await fleet.apply('eu', claimManifest('rival', 'wild', '*.shop.example', '/', old));
+    expect(fleet.explain('a.shop.example', 'eu').outcome).toBe('404');
+    expect(fleet.explain('b.shop.example', 'eu').route?.owner).toBe('rival');
+    expect(fleet.explain('a.shop.example', 'us').route?.owner).toBe('shop');
+  });
+
   test('a rival cannot reach in by policy either', async () => {
     await using fleet = await ClaimFleet.start(here);
     await fleet.apply('eu', claimManifest('shop', 'shop', 'shop.example', '/', young));
