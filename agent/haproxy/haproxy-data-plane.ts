@@ -21,9 +21,11 @@ import { Planner } from './plan/planner.ts';
 import { realListeners } from './process/addresses.ts';
 import { ConfigFiles } from './process/config-files.ts';
 import { makeDefaultCertificate } from './process/default-certificate.ts';
+import { showProcesses } from './process/master.ts';
 import { probeHaproxy } from './process/probe.ts';
 import type { HaproxyBuild } from './process/probe.ts';
 import { readState } from './process/state-file.ts';
+import { MASTER_SOCKET } from './process/stop.ts';
 import { fetchMetrics, labelSlots } from './runtime/exporter.ts';
 import type { Failure } from './runtime/executor.ts';
 
@@ -97,9 +99,8 @@ class HaproxyDataPlane implements DataPlane {
       const before = await readState(folder);
       const fixed: Fixed = {
         cluster,
-        listeners: await realListeners(listeners, before),
-        gatewayCertificate: combinedPem(gateway.certificate, gateway.privateKey),
-        gatewayCa: gateway.ca,
+        listeners: await realListeners(listeners, before, await isRunning(folder)),
+        ...gatewayPems(gateway),
         defaultCertificate:
           (await configFiles.read(files.defaultCertificate)) ?? (await makeDefaultCertificate(clock.wall())),
         threads: undefined,
@@ -157,8 +158,7 @@ class HaproxyDataPlane implements DataPlane {
 
   async setGateway(credentials: GatewayCredentials): Promise<void> {
     await this.#inTurn(async () => {
-      const gatewayCertificate = combinedPem(credentials.certificate, credentials.privateKey);
-      await this.#need().mirror.setGateway({ gatewayCertificate, gatewayCa: credentials.ca });
+      await this.#need().mirror.setGateway(gatewayPems(credentials));
     });
   }
 
@@ -238,9 +238,11 @@ class HaproxyDataPlane implements DataPlane {
 
   #judge(delta: ResourceDelta, change: Change, failures: readonly Failure[]): ResourceVerdict[] {
     const refused = new Map(change.rejections.map((one) => [labelOf(one.key), one]));
-    const failed = new Map(
-      failures.flatMap((one) => (one.resource === undefined ? [] : [[labelOf(one.resource), one]])),
-    );
+    // What a refused command leaves undone makes later ones fail: the first says why.
+    const failed = new Map<string, Failure>();
+    for (const one of failures) {
+      if (one.resource !== undefined && !failed.has(labelOf(one.resource))) failed.set(labelOf(one.resource), one);
+    }
     for (const key of delta.removals) if (!failed.has(labelOf(key))) this.#good.delete(key);
     return delta.upserts.map((resource): ResourceVerdict => {
       const { type, name, digest } = resource;
@@ -351,6 +353,19 @@ class HaproxyDataPlane implements DataPlane {
     if (planner.sparesLeft > (quiet ? spares / 2 : spares / 8)) return;
     await mirror.carryOut(planner.grow(spares - planner.sparesLeft));
   }
+}
+
+async function isRunning(folder: string): Promise<boolean> {
+  return await showProcesses(join(folder, MASTER_SOCKET)).then(
+    ({ worker }) => worker !== undefined,
+    () => false,
+  );
+}
+
+/** Without blank lines, which would end the payload of a runtime command. */
+function gatewayPems({ certificate, privateKey, ca }: GatewayCredentials) {
+  const lines = ca.split('\n').filter((line) => line.trim() !== '');
+  return { gatewayCertificate: combinedPem(certificate, privateKey), gatewayCa: `${lines.join('\n')}\n` };
 }
 
 function labelOf({ type, name }: ResourceKey): string {

@@ -9,19 +9,32 @@ const names = ['http', 'https', 'gateway'] as const;
 type Addresses = Readonly<Record<(typeof names)[number], string>>;
 
 /**
- * Puts a real port in place of each port 0: the one of before, where the address is otherwise the same, so that
- * a running HAProxy can be taken over; else a free one.
+ * Puts a real port in place of each port 0: the one of before, where the address is otherwise the same and our
+ * HAProxy still has it or nobody does; else a free one.
+ *
+ * @param running whether the HAProxy of before still runs.
  */
-export async function realListeners(asked: Listeners, before: Addresses | undefined): Promise<Listeners> {
+export async function realListeners(
+  asked: Listeners,
+  before: Addresses | undefined,
+  running: boolean,
+): Promise<Listeners> {
   const real: Record<string, string> = {};
   for (const name of names) {
     const address = parseAddress(asked[name], `the ${name} listener`);
     const known = before === undefined ? undefined : parseAddress(before[name]);
-    const port =
-      address.port !== 0 ? address.port : known?.host === address.host ? known.port : (await probe(address, name)).port;
+    const usable = known?.host === address.host && (running || (await isFree(known)));
+    const port = address.port !== 0 ? address.port : usable ? known.port : (await probe(address, name)).port;
     real[name] = formatAddress({ host: address.host, port });
   }
   return { ...asked, ...real };
+}
+
+async function isFree(address: Address): Promise<boolean> {
+  return await probe(address, 'remembered').then(
+    () => true,
+    () => false,
+  );
 }
 
 /**

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import type { Op } from '../model/change.ts';
 import type { CertificateEntry, Desired, PeerSlot, Slot } from '../model/desired.ts';
 import { mapNames } from '../model/names.ts';
+import type { MapName } from '../model/names.ts';
 import { weight } from '../render/server-line.ts';
 import type { Observed } from './observe.ts';
 
@@ -31,16 +32,15 @@ export function compare(desired: Desired, observed: Observed): Difference {
   };
 }
 
-type MapName = (typeof mapNames)[number];
-
 function mapToMake({ maps }: Desired, observed: Observed, map: MapName): Op[] {
   const held = observed.maps.get(map);
+  if (held === undefined) return [];
   const ops: Op[] = [];
   for (const [key, value] of maps[map]) {
-    const repeated = held?.repeated.has(key) === true;
-    if (held?.entries.get(key) === value && !repeated) continue;
+    const repeated = held.repeated.has(key);
+    if (held.entries.get(key) === value && !repeated) continue;
     if (repeated) ops.push({ kind: 'map-delete', map, key });
-    ops.push({ kind: 'map-set', map, key, value, isNew: repeated || held?.entries.has(key) !== true });
+    ops.push({ kind: 'map-set', map, key, value, isNew: repeated || !held.entries.has(key) });
   }
   return ops;
 }

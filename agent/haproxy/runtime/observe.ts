@@ -37,7 +37,8 @@ export async function observe(client: RuntimeClient): Promise<Observed> {
     query(`show ssl crt-list ${files.crtList}`),
     query('show ssl cert'),
   ]);
-  const refused = replies.find(({ ok }) => !ok);
+  // A map that no rule of this configuration names is not loaded.
+  const refused = replies.find(({ ok, text }) => !ok && !text.startsWith('Unknown map identifier'));
   if (refused !== undefined) {
     throw new HeadgateError('HG5003', `HAProxy refused ${refused.command.text}: ${refused.text}`);
   }
@@ -45,7 +46,11 @@ export async function observe(client: RuntimeClient): Promise<Observed> {
   const names = lines(certificates).filter((name) => !name.startsWith('*'));
   const details = await client.send(names.map((name) => query(`show ssl cert ${name}`)));
   return {
-    maps: new Map(mapNames.map((map, i) => [map, parseMap(replies[i]?.text)])),
+    maps: new Map(
+      mapNames.flatMap((map, i): [MapName, ObservedMap][] =>
+        replies[i]?.ok === true ? [[map, parseMap(replies[i].text)]] : [],
+      ),
+    ),
     backends: new Set(lines(backends)),
     servers: parseServers(servers),
     list: parseList(list),
