@@ -31,7 +31,7 @@ abstract class GrpcPipe<Out, In, Message> implements Pipe<Out, In> {
       if (this.queue.length < pipeHighWater || this.#closed) call.resume();
     });
     call.on('data', (message: Incoming<In>) => this.#take(message));
-    for (const event of ['drain', 'finish', 'close', 'error', 'end']) call.on(event, () => this.#release());
+    for (const event of ['close', 'error', 'end']) call.on(event, () => this.#release());
   }
 
   get frames(): AsyncIterable<In> {
@@ -43,11 +43,13 @@ abstract class GrpcPipe<Out, In, Message> implements Pipe<Out, In> {
   }
 
   send(frame: Out): void {
-    if (!this.#closed && !this.queue.ended) this.#call.write(this.#encode(frame));
+    if (this.#closed || this.queue.ended) return;
+    // Called back once the transport's flow control has let it pass.
+    this.#call.write(this.#encode(frame), () => this.#release());
   }
 
   async writable(): Promise<void> {
-    while (this.#call.writableNeedDrain && !this.#closed && !this.queue.ended) {
+    while (this.#call.writableLength >= pipeHighWater && !this.#closed && !this.queue.ended) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }

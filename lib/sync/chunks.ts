@@ -3,8 +3,11 @@ import { breakAfterMake, makeBeforeBreak } from './order.ts';
 import type { Resource, ResourceKey } from './resource.ts';
 import { encodedSize, wireResource } from './wire.ts';
 
-/** Bytes that one message may reach; the rule is below 1 MiB. */
-const chunkBytes = 900 * 1024;
+/**
+ * Bytes that one message of several items may reach; the rule is below 1 MiB. Each must pass the link within
+ * the acknowledgement deadline.
+ */
+const chunkBytes = 256 * 1024;
 
 /** Bytes of one resource above which it is not sent: a receiver takes messages of 16 MiB at most. */
 export const maxResourceBytes = 8 * 1024 * 1024;

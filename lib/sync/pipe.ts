@@ -7,7 +7,7 @@ export interface Pipe<Out, In> {
   send(frame: Out): void;
   /** Frames queued and not yet handed to the transport: what back-pressure is judged by. */
   readonly pending: number;
-  /** Resolves once more frames may be queued without the queue growing past its mark, or the pipe has ended. */
+  /** Resolves once fewer than `pipeHighWater` frames wait, or the pipe has ended. */
   writable(): Promise<void>;
   /**
    * Frames from the other end, for one reader; returns when the other end closes or this end was closed,
@@ -18,5 +18,8 @@ export interface Pipe<Out, In> {
   close(error?: Error): void;
 }
 
-/** Frames that may wait in a pipe before its writer should hold back. */
-export const pipeHighWater = 16;
+/**
+ * Frames that may wait in a pipe before its writer holds back, and in a reader before its transport does: with
+ * chunks of 256 KiB, what a slow subscriber costs in memory.
+ */
+export const pipeHighWater = 2;

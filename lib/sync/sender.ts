@@ -259,6 +259,7 @@ export class Sender {
       for (const { body } of chunk.upserts) this.#bodyBytes += body.length;
       this.#send({ $case: 'delta', value: chunk });
     }
+    // It starts when all but two chunks have left, so a long delta is not cut for its length.
     this.#watch.expect(`the acknowledgement of delta ${id}`);
   }
 

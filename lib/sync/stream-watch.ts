@@ -13,23 +13,27 @@ export interface StreamWatchOptions {
 
 /**
  * The watchdog of one stream: sends heartbeats, sees that the other end's are missing, and holds the one
- * deadline that can be running.
+ * deadline that can be running. It counts only time in which this process ran: while it hung, whatever the
+ * other end sent lies unread, and a hub that paused must not lose its whole fleet for it.
  */
 export class StreamWatch {
   readonly #options: StreamWatchOptions;
-  #heard: number;
+  readonly #tick: number;
+  /** Milliseconds counted, as of the last tick. */
+  #counted = 0;
+  #heard = 0;
   /** True while our own end is busy and reads nothing: silence says nothing then. */
   #busy = false;
   #deadline: { readonly at: number; readonly what: string } | undefined;
 
   constructor(options: StreamWatchOptions) {
     this.#options = options;
-    this.#heard = options.clock.now();
+    this.#tick = Math.min(options.heartbeatMs, options.deadlineMs / 10);
   }
 
   /** A frame of any kind came. */
   heard(): void {
-    this.#heard = this.#options.clock.now();
+    this.#heard = this.#counted;
   }
 
   async whileBusy<T>(work: () => Promise<T>): Promise<T> {
@@ -44,37 +48,39 @@ export class StreamWatch {
 
   /** Starts the deadline anew. */
   expect(what: string): void {
-    this.#deadline = { at: this.#options.clock.now() + this.#options.deadlineMs, what };
+    // The tick under way may be nearly over.
+    this.#deadline = { at: this.#counted + this.#tick + this.#options.deadlineMs, what };
   }
 
   met(): void {
     this.#deadline = undefined;
   }
 
-  /** Runs until the signal; a late deadline is seen within a tenth of it. */
+  /** Runs until the signal; a late deadline is seen within a fifth of it. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, heartbeatMs, deadlineMs, beat, fail } = this.#options;
-    const tick = Math.min(heartbeatMs, deadlineMs / 10);
-    let nextBeat = clock.now() + heartbeatMs;
+    let last = clock.now();
+    let nextBeat = last + heartbeatMs;
     while (!signal.aborted) {
       try {
-        await clock.sleep(tick, signal);
+        await clock.sleep(this.#tick, signal);
       } catch {
         return; // aborted
       }
       const now = clock.now();
+      this.#counted += Math.min(now - last, 2 * this.#tick);
+      last = now;
       if (now >= nextBeat) {
         beat();
         nextBeat = now + heartbeatMs;
       }
-      if (this.#deadline !== undefined && now >= this.#deadline.at) {
+      if (this.#deadline !== undefined && this.#counted >= this.#deadline.at) {
         fail(new HeadgateError('HG3005', `${this.#deadline.what} took longer than ${deadlineMs} ms`));
         return;
       }
-      if (!this.#busy && now - this.#heard >= 3 * heartbeatMs) {
-        fail(
-          new HeadgateError('HG3001', `nothing was heard from the other end for ${Math.round(now - this.#heard)} ms`),
-        );
+      const silence = this.#counted - this.#heard;
+      if (!this.#busy && silence >= 3 * heartbeatMs) {
+        fail(new HeadgateError('HG3001', `nothing was heard from the other end for ${Math.round(silence)} ms`));
         return;
       }
     }

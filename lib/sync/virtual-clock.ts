@@ -45,6 +45,11 @@ export class VirtualClock implements Clock {
     });
   }
 
+  /** Time passes and nothing runs, as when a process is stopped. */
+  hang(ms: number): void {
+    this.#now += ms;
+  }
+
   /** Lets everything that is ready run, then moves on to the next timer and again, for `ms` or until `done`. */
   async advance(ms: number, done: () => boolean = () => false): Promise<void> {
     const end = this.#now + ms;
@@ -55,7 +60,7 @@ export class VirtualClock implements Clock {
       if (done()) return;
       const at = this.#timers.reduce((first, timer) => Math.min(first, timer.at), Infinity);
       if (at > end) break;
-      this.#now = at;
+      this.#now = Math.max(this.#now, at);
       const due = this.#timers.filter((timer) => timer.at <= at);
       this.#timers = this.#timers.filter((timer) => timer.at > at);
       for (const timer of due) timer.wake();
