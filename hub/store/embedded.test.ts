@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -50,6 +50,16 @@ describe('embedded store', () => {
     });
     const other = spawnSync(process.execPath, ['--input-type=module', '-e', opener(folder.path)], { encoding: 'utf8' });
     expect(other.stdout).toMatch(/^HG2003 the store in '.*' is in use by another hub; /);
+  });
+
+  test('is nobody else’s to read', async () => {
+    await using folder = await temporaryFolder();
+    await using store = await open(folder.path);
+    await store.transact({ operations: [{ kind: 'put', key: 'a', value: Buffer.from('x') }] });
+    const files = await readdir(folder.path);
+    const modes = await Promise.all(files.map(async (file) => (await stat(join(folder.path, file))).mode & 0o077));
+    expect(files).toContain('store.db');
+    expect(modes).toEqual(files.map(() => 0));
   });
 
   test('refuses a folder that it cannot use', async () => {

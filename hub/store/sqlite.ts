@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, closeSync, constants, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { HeadgateError } from '../../lib/errors.ts';
@@ -22,7 +22,9 @@ export function openDatabase(folder: string): DatabaseSync {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     accessSync(folder, constants.R_OK | constants.W_OK);
-    database = new DatabaseSync(join(folder, 'store.db'));
+    const file = join(folder, 'store.db');
+    makePrivate(file);
+    database = new DatabaseSync(file);
     // Before WAL is touched: the lock is then held until the file is closed, and dies with the process.
     database.exec('PRAGMA locking_mode = EXCLUSIVE');
     database.exec('PRAGMA journal_mode = WAL');
@@ -38,6 +40,19 @@ export function openDatabase(folder: string): DatabaseSync {
   } catch (thrown) {
     if (database?.isOpen === true) database.close();
     throw openError(thrown, folder);
+  }
+}
+
+/**
+ * A new file is nobody else's to read, also in a folder that others may enter; SQLite gives its other files the
+ * same mode. One that is there is not opened: closing it would end the locks that this process has on it
+ * (fcntl(2)).
+ */
+function makePrivate(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', 0o600));
+  } catch (thrown) {
+    if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST')) throw thrown;
   }
 }
 
