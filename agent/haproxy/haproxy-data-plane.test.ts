@@ -130,6 +130,10 @@ async function cli(text: string): Promise<string> {
   return reply.trim();
 }
 
+function servers(backend: string): Promise<string> {
+  return cli(`show servers state ${backend}`);
+}
+
 async function servedNames(plane: DataPlane, servername: string): Promise<string | undefined> {
   const socket = connectTls({
     host: '127.0.0.1',
@@ -149,9 +153,9 @@ function load(plane: DataPlane, name: string) {
   const port = portOf(plane.status().http);
   const failures: string[] = [];
   let requests = 0;
-  let stopped = false;
+  const end = new AbortController();
   const worker = async () => {
-    while (!stopped) {
+    while (!end.signal.aborted) {
       requests++;
       try {
         const outgoing = request({ host: '127.0.0.1', port, path: '/', agent, headers: { host: name } });
@@ -169,7 +173,7 @@ function load(plane: DataPlane, name: string) {
   const workers = Array.from({ length: 4 }, worker);
   return {
     async stop() {
-      stopped = true;
+      end.abort();
       await Promise.all(workers);
       agent.destroy();
       return { requests, failures };
@@ -276,9 +280,11 @@ describe('a data plane', () => {
     const [one, two] = [await server('one'), await server('two')];
     const plane = await started(service('first', [one.port, two.port]));
     await apply(plane, [], [{ type: 'endpoints', name: 'shop/first-slice1' }]);
-    const state = () => cli('show servers state s0000');
-    expect(await state()).toContain(` ${two.port} `);
-    await until(state, (text) => !text.includes(` ${two.port} `));
+    expect(await servers('s0000')).toContain(` ${two.port} `);
+    await until(
+      () => servers('s0000'),
+      (text) => !text.includes(` ${two.port} `),
+    );
     // And takes one back that has not been deleted yet.
     await apply(plane, [], [{ type: 'endpoints', name: 'shop/first-slice0' }]);
     expect((await get(plane, 'first.example')).status).toBe(503);
@@ -412,7 +418,7 @@ it('keeps keys and sockets private and names slots by their service in the metri
     /^haproxy_backend_http_responses_total\{proxy="s0000",namespace="shop",service="first",port="80",code="2xx"\} 1$/m,
   );
   expect(metrics).not.toContain('proxy="s0001"');
-  for (const name of ['gateway/gateway.pem', 'certs/default.pem', 'run/worker.sock', 'master.sock', 'state.json']) {
+  for (const name of ['gateway/gateway.pem', 'certs/default.pem', 'run/worker.sock', 'master.sock', 'run/state.json']) {
     expect((await stat(join(folder, name))).mode & 0o077).toBe(0);
   }
   expect(await readFile(`/proc/${String(plane.status().pid)}/environ`, 'utf8').catch(() => '')).not.toContain('PATH=');

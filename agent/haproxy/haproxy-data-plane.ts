@@ -24,7 +24,7 @@ import { makeDefaultCertificate } from './process/default-certificate.ts';
 import { showProcesses } from './process/master.ts';
 import { probeHaproxy } from './process/probe.ts';
 import type { HaproxyBuild } from './process/probe.ts';
-import { readState } from './process/state-file.ts';
+import { parseState, STATE_FILE } from './process/state-file.ts';
 import { MASTER_SOCKET } from './process/stop.ts';
 import { fetchMetrics, labelSlots } from './runtime/exporter.ts';
 import type { Failure } from './runtime/executor.ts';
@@ -96,7 +96,7 @@ class HaproxyDataPlane implements DataPlane {
       const { clock, log } = this.#rim;
       const configFiles = new ConfigFiles(folder);
       await configFiles.prepare();
-      const before = await readState(folder);
+      const before = parseState(await configFiles.read(STATE_FILE));
       const fixed: Fixed = {
         cluster,
         listeners: await realListeners(listeners, before, await isRunning(folder)),

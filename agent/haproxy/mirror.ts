@@ -12,7 +12,7 @@ import { checkFree } from './process/addresses.ts';
 import type { ConfigFiles } from './process/config-files.ts';
 import { HaproxyProcess } from './process/process.ts';
 import type { HaproxyBuild } from './process/probe.ts';
-import { writeState } from './process/state-file.ts';
+import { formatState, STATE_FILE } from './process/state-file.ts';
 import type { HaproxyState } from './process/state-file.ts';
 import { setCertificate, setGatewayCa } from './render/commands.ts';
 import type { Command } from './render/commands.ts';
@@ -175,9 +175,10 @@ export class Mirror {
   }
 
   async saveState(): Promise<void> {
-    const { folder, planner } = this.#options;
+    const { files: written, planner } = this.#options;
     const { http, https, gateway } = this.#fixed.listeners;
-    await writeState(folder, { http, https, gateway, loaded: this.#loaded(), ...planner.assignments() });
+    const state = { http, https, gateway, loaded: this.#loaded(), ...planner.assignments() };
+    await written.write([[STATE_FILE, formatState(state)]]);
   }
 
   close(): void {

@@ -1,6 +1,4 @@
-import { join } from 'node:path';
 import { z } from 'zod';
-import { readPrivateFile, writePrivateFile } from '../../../lib/identity/private-file.ts';
 import type { Assignments } from '../model/desired.ts';
 
 const schema = z.object({
@@ -24,11 +22,14 @@ export interface HaproxyState extends Assignments {
   readonly loaded: string;
 }
 
-const FILE = 'state.json';
+/**
+ * Beside HAProxy's sockets, in its folder. It need not survive a power cut, which HAProxy does not survive
+ * either.
+ */
+export const STATE_FILE = 'run/state.json';
 
 /** @returns undefined where there is none, or none that can be read: then everything is decided anew. */
-export async function readState(folder: string): Promise<HaproxyState | undefined> {
-  const text = await readPrivateFile(join(folder, FILE));
+export function parseState(text: string | undefined): HaproxyState | undefined {
   if (text === undefined) return undefined;
   try {
     const { backends, peers, ...rest } = schema.parse(JSON.parse(text));
@@ -38,9 +39,6 @@ export async function readState(folder: string): Promise<HaproxyState | undefine
   }
 }
 
-/** Durable when it resolves: no other file can tell who has which slot. */
-export async function writeState(folder: string, state: HaproxyState): Promise<void> {
-  const { backends, peers, ...rest } = state;
-  const text = JSON.stringify({ ...rest, backends: Object.fromEntries(backends), peers: Object.fromEntries(peers) });
-  await writePrivateFile(join(folder, FILE), `${text}\n`);
+export function formatState({ backends, peers, ...rest }: HaproxyState): string {
+  return JSON.stringify({ ...rest, backends: Object.fromEntries(backends), peers: Object.fromEntries(peers) });
 }
