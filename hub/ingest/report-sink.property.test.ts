@@ -113,7 +113,10 @@ async function play(store: Store, steps: readonly Step[]): Promise<string[]> {
     const keeps = (await store.range('held/')).entries.length > 0 || after.size > claimsSent(sent).length;
     holds('there is a guard exactly while something is held', guards.length === (keeps ? 1 : 0));
     const owned = new Set(['', ...(await owners(store)).map((line) => line.split(' ')[0])]);
-    holds('every host has an owner', [...claims].every((claim) => owned.has(hostOfClaim(claim))));
+    holds(
+      'every host has an owner',
+      [...claims].every((claim) => owned.has(hostOfClaim(claim))),
+    );
   }
   return faults;
 }
