@@ -34,7 +34,7 @@ export function explainUrl(
  * @throws HeadgateError HG2001
  */
 export function splitUrl(url: string): { readonly host: string; readonly path: string } {
-  const match = /^(?:https?:\/\/)?([^/?#\s]+)([^?#]*)/i.exec(url);
+  const match = /^([^/?#\s]+)(\/[^?#]*)?/.exec(url.replace(/^https?:\/\//i, ''));
   if (match?.[1] === undefined || match[1].includes('@')) {
     throw new HeadgateError('HG2001', `${JSON.stringify(url.slice(0, 253))} is no URL`, {
       remedy: 'give for example https://shop.example/cart',
