@@ -17,20 +17,25 @@ import { decodable } from '../decoding.ts';
 export class NodeReports {
   readonly #up: Publication;
   readonly #inventories = new Map<string, Inventory>();
+  readonly #sinks = new Map<string, ReceiverSink>();
 
   constructor(up: Publication) {
     this.#up = up;
   }
 
+  /** The same object for every stream of a node: its copy is one. */
   sink(node: string): ReceiverSink {
-    let inventory = this.#inventories.get(node);
-    if (inventory === undefined) this.#inventories.set(node, (inventory = new Inventory()));
-    const held = inventory;
-    return {
-      inventory: held,
+    const known = this.#sinks.get(node);
+    if (known !== undefined) return known;
+    const inventory = new Inventory();
+    const sink: ReceiverSink = {
+      inventory,
       held: () => undefined,
-      accept: async (delta) => await Promise.resolve(this.#accept(node, held, delta)),
+      accept: async (delta) => await Promise.resolve(this.#accept(node, inventory, delta)),
     };
+    this.#inventories.set(node, inventory);
+    this.#sinks.set(node, sink);
+    return sink;
   }
 
   #accept(node: string, inventory: Inventory, delta: ResourceDelta): readonly Refusal[] {

@@ -61,6 +61,7 @@ async function run(options: DemoOptions, data: string, sabotage: Sabotage, signa
   try {
     await until(async () => (await client.get({ address: entry, host: HOSTS.shop })).ok || signal.aborted, 20_000);
     const firstAnswerMs = performance.now() - started;
+    await fleet.applyPolicies();
     if (options.script) return await script({ fleet, client, sabotage, firstAnswerMs }, signal);
     await live({ fleet, client, firstAnswerMs, plain: options.plain, rate: RATE }, signal);
     return 0;

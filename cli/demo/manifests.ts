@@ -30,7 +30,7 @@ spec:
 }
 
 /** One slice per pod: on loopback every pod has a port of its own. */
-export function endpointSlice(namespace: string, name: string, pod: string, port: number): string {
+export function endpointSlice(namespace: string, name: string, pod: string, port: number, ready = true): string {
   return `---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
@@ -43,7 +43,7 @@ ports:
 - { name: http, port: ${port} }
 endpoints:
 - addresses: [127.0.0.1]
-  conditions: { ready: true }
+  conditions: { ready: ${ready} }
 `;
 }
 

@@ -1,8 +1,8 @@
-import { connect } from 'node:net';
 import { join } from 'node:path';
 
 import { parse } from 'yaml';
 
+import { askMaster } from '../../agent/haproxy/process/master.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { DemoFleet } from './fleet.ts';
 import { sample, type Client, type Tally } from './load.ts';
@@ -83,9 +83,7 @@ export async function metricSum(ops: string, name: string): Promise<number> {
 
 /** Reloads since HAProxy's master began, by its own count. @param data an agent's data folder */
 export async function reloadsOf(data: string): Promise<number> {
-  const socket = connect(join(data, 'haproxy', 'master.sock'));
-  let text = '';
-  for await (const chunk of socket.on('connect', () => socket.write('show proc\n'))) text += String(chunk);
+  const text = await askMaster(join(data, 'haproxy', 'master.sock'), 'show proc');
   const master = /^\d+\s+master\s+(\d+)/m.exec(text);
   if (master === null) throw new HeadgateError('HG5003', `HAProxy's master did not list its processes: ${text.trim()}`);
   return Number(master[1]);

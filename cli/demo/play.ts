@@ -1,4 +1,4 @@
-import { haproxyPids, HOSTS, NAMESPACE, type DemoFleet } from './fleet.ts';
+import { HOSTS, NAMESPACE, type DemoFleet } from './fleet.ts';
 import { sample, type Client, type Load } from './load.ts';
 import { endpointSlice, ingress, service } from './manifests.ts';
 import {
@@ -13,6 +13,7 @@ import {
   routePolicies,
   setWeights,
 } from './measures.ts';
+import { haproxyPids } from './process-fleet.ts';
 import { alive, until } from './processes.ts';
 import type { PromiseName } from './promises.ts';
 import type { Sabotage } from './sabotage.ts';
