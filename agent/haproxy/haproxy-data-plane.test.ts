@@ -1,3 +1,4 @@
+import { KeyObject, webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
@@ -8,6 +9,7 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
+import { x509 } from '../../lib/identity/x509.ts';
 import { silentLog } from '../../lib/log.ts';
 import { Inventory, resource } from '../../lib/sync/index.ts';
 import type { Resource, ResourceKey } from '../../lib/sync/index.ts';
@@ -75,6 +77,19 @@ async function started(resources: readonly Resource[] = []): Promise<DataPlane> 
   const plane = await open();
   expect(rejected(await plane.start(inventory(resources)))).toEqual([]);
   return plane;
+}
+
+async function shortKeyLeaf(name: string): Promise<TestLeaf> {
+  const algorithm = {
+    name: 'RSASSA-PKCS1-v1_5',
+    hash: 'SHA-256',
+    modulusLength: 1024,
+    publicExponent: Uint8Array.of(1, 0, 1),
+  };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const made = await x509.X509CertificateGenerator.createSelfSigned({ name: `CN=${name}`, keys });
+  const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' });
+  return { certificate: made.toString('pem'), key: key.toString() };
 }
 
 function inventory(resources: readonly Resource[]): Inventory {
@@ -274,6 +289,22 @@ describe('a data plane', () => {
     ]);
     expect(await servedNames(plane, 'first.example')).toBe('mine');
     expect((await get(plane, 'second.example')).body).toBe('one');
+  });
+
+  it('serves without a certificate that HAProxy cannot load, at runtime and at start', async () => {
+    const one = await server('one');
+    // OpenSSL's security level 2 takes no RSA key below 2,048 bits.
+    const weak = certificate('shop/weak', ['first.example'], await shortKeyLeaf('first.example'));
+    const fine = certificate('shop/fine', ['second.example'], await ca.leaf('fine', ['second.example']));
+    const plane = await started(service('first', [one.port]));
+    const named = [expect.objectContaining({ key: { type: 'own-certificate', name: 'shop/weak' }, code: 'HG5003' })];
+    expect(rejected(await plane.apply({ upserts: [weak, fine], removals: [] }))).toEqual(named);
+    expect(await servedNames(plane, 'second.example')).toBe('fine');
+    await plane.stop();
+    const again = await open();
+    expect(rejected(await again.start(inventory([...service('first', [one.port]), weak, fine])))).toEqual(named);
+    expect(await servedNames(again, 'second.example')).toBe('fine');
+    expect((await get(again, 'first.example')).body).toBe('one');
   });
 
   it('deletes servers that went when their streams have ended', async () => {

@@ -12,6 +12,7 @@ import type {
   GatewayCredentials,
   ResourceVerdict,
 } from './data-plane.ts';
+import { openLoadable } from './loadable.ts';
 import { Mirror } from './mirror.ts';
 import type { Change } from './model/change.ts';
 import type { Fixed } from './model/desired.ts';
@@ -127,12 +128,12 @@ class HaproxyDataPlane implements DataPlane {
       });
       const delta = { upserts: [...desired.all()].filter((one) => !isLocal(one)), removals: [] };
       const change = planner.apply(delta);
-      await mirror.open(before);
+      const unloadable = await openLoadable(mirror, planner, before, delta.upserts);
       this.#opened = { mirror, planner, fixed };
       this.#reason = '';
       this.#repairedAt = this.#appliedAt = clock.now();
       this.#watching = this.#watch();
-      return this.#judge(delta, change, []);
+      return this.#judge(delta, change, unloadable);
     });
   }
 

@@ -49,6 +49,8 @@ export class Mirror {
   readonly #options: MirrorOptions;
   readonly #client: RuntimeClient;
   readonly #reloads = new Map<string, number>();
+  /** Files that differ from what is desired because a write failed. */
+  readonly #unwritten = new Set<string>();
   #fixed: Fixed;
   /** The worker that holds what the files hold. */
   #worker: number | undefined;
@@ -110,13 +112,8 @@ export class Mirror {
 
   /** Writes what changed and runs it. @returns what HAProxy refused, with words. */
   async carryOut(change: Change): Promise<readonly Failure[]> {
-    const { files, planner } = this.#options;
     if (change.assignmentsChanged) await this.saveState();
-    const texts = [...change.files].map((name): [string, string | undefined] => [
-      name,
-      renderFile(planner.desired, this.#fixed, name),
-    ]);
-    await files.write(texts);
+    await this.#write(change.files);
     if (change.reload !== undefined) {
       await this.reload(change.reload);
       return [];
@@ -139,6 +136,7 @@ export class Mirror {
   /** Compares what the worker holds with what it should, and mends it. @returns the number of differences. */
   async repair(withCa = false): Promise<number> {
     const { planner, log } = this.#options;
+    await this.#write([]);
     if (this.isStranger) await this.#connect();
     const observed = await observe(this.#client);
     this.executor.takeOver(
@@ -166,11 +164,7 @@ export class Mirror {
 
   async setGateway(gateway: Pick<Fixed, 'gatewayCertificate' | 'gatewayCa'>): Promise<void> {
     this.#fixed = { ...this.#fixed, ...gateway };
-    const { files: written } = this.#options;
-    await written.write([
-      [files.gatewayCertificate, gateway.gatewayCertificate],
-      [files.gatewayCa, gateway.gatewayCa],
-    ]);
+    await this.#write([files.gatewayCertificate, files.gatewayCa]);
     await this.#sendGateway();
   }
 
@@ -183,6 +177,19 @@ export class Mirror {
 
   close(): void {
     this.#client.reset();
+  }
+
+  /** Files come before HAProxy hears of it; what could not be written is tried again with the next. */
+  async #write(names: Iterable<string>): Promise<void> {
+    const { files, planner } = this.#options;
+    for (const name of names) this.#unwritten.add(name);
+    await files.write(
+      [...this.#unwritten].map((name): [string, string | undefined] => [
+        name,
+        renderFile(planner.desired, this.#fixed, name),
+      ]),
+    );
+    this.#unwritten.clear();
   }
 
   async #sendGateway(): Promise<void> {

@@ -147,8 +147,11 @@ export class HaproxyProcess {
     await this.check();
     const from = await this.#logSize();
     const before = await this.refresh();
-    // 2.6 answers at once and empty, 3.x when the new worker serves: what counts is the table.
-    await askMaster(this.#master, 'reload', START_TIMEOUT);
+    // 2.6 answers at once and empty, and its table tells how it went; 3.x answers when it knows.
+    const reply = await askMaster(this.#master, 'reload', START_TIMEOUT);
+    if (reply.startsWith('Success=0')) {
+      throw new HeadgateError('HG5002', `HAProxy's reload failed: ${alerts(reply)}`);
+    }
     let failed = false;
     await this.#await(
       signal,

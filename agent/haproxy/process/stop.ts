@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../../lib/clock.ts';
@@ -26,8 +27,17 @@ export async function stopHaproxy(folder: string, grace: number, clock: Clock, k
   for (const name of [PID_FILE, MASTER_SOCKET]) await rm(join(folder, name), { force: true });
 }
 
+/** Whether a process still runs. One that ended is gone even where nobody collects it, as in a container without init. */
 export function isAlive(pid: number): boolean {
-  return sendSignal(pid, 0);
+  if (!sendSignal(pid, 0)) return false;
+  try {
+    // proc_pid_stat(5): state is the field after the command's closing parenthesis.
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat[stat.lastIndexOf(')') + 2] !== 'Z';
+  } catch {
+    // No /proc, as on macOS: what can be signalled counts as alive.
+    return sendSignal(pid, 0);
+  }
 }
 
 /** @returns whether there was such a process. */

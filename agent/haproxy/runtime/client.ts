@@ -20,7 +20,10 @@ interface Waiting {
 /** Ends every reply in prompt mode. No reply of ours holds a line that starts with it. */
 const PROMPT = '\n> ';
 
-/** No command takes this long; a worker that does not answer is stuck. Milliseconds. */
+/** Commands on their way at once: enough to keep HAProxy busy, few enough for the timeout to mean something. */
+const PIPELINED = 256;
+
+/** No such many commands take this long; a worker that does not answer is stuck. Milliseconds. */
 const REPLY_TIMEOUT = 10_000;
 
 /**
@@ -45,7 +48,7 @@ export class RuntimeClient implements AsyncDisposable {
   }
 
   /**
-   * Sends commands in one go and waits for every reply. A command that HAProxy refuses has `ok: false`.
+   * Sends commands, pipelined, and waits for every reply. A command that HAProxy refuses has `ok: false`.
    *
    * @throws HG5003 where the connection failed: which of the commands were run is then unknown.
    */
@@ -55,10 +58,14 @@ export class RuntimeClient implements AsyncDisposable {
     if (this.#connection === undefined || this.#connection.closed) {
       this.#connection = await Connection.open(this.#path, this.#onClose);
     }
-    const replies = await this.#connection.send(commands, texts);
-    for (const { ok } of replies) {
-      if (ok) this.#ok++;
-      else this.#failed++;
+    const replies: Reply[] = [];
+    for (let at = 0; at < commands.length; at += PIPELINED) {
+      const part = await this.#connection.send(commands.slice(at, at + PIPELINED), texts.slice(at, at + PIPELINED));
+      for (const reply of part) {
+        if (reply.ok) this.#ok++;
+        else this.#failed++;
+        replies.push(reply);
+      }
     }
     return replies;
   }
