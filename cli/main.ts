@@ -14,7 +14,7 @@ process.on('uncaughtException', (error) => process.exit(report(error)));
 try {
   await createProgram().parseAsync(process.argv);
 } catch (error) {
-  process.exitCode = report(error);
+  process.exit(report(error));
 }
 
 /** One line on standard error; the cause chain with -v. @returns the exit code. */

@@ -1,7 +1,14 @@
 import { exitCodes, Exit } from './exit.ts';
 
-/** Milliseconds after the first signal at which a command that has not ended is ended. */
+/** Milliseconds: a hub or an agent ends within two seconds. */
 const PATIENCE = 5_000;
+
+export interface RunOptions {
+  /** Milliseconds after the first signal at which the command is ended. */
+  readonly patience?: number;
+  /** For a command that works for one terminal: it ends when the terminal or the reader of its output goes. */
+  readonly attached?: boolean;
+}
 
 /**
  * Runs a long-running command until it returns or a signal comes: SIGTERM is the ordinary end (0), SIGINT an
@@ -9,25 +16,29 @@ const PATIENCE = 5_000;
  */
 export async function untilSignal(
   run: (signal: AbortSignal) => Promise<void>,
-  patience: number = PATIENCE,
+  { patience = PATIENCE, attached = false }: RunOptions = {},
 ): Promise<void> {
   const controller = new AbortController();
   let code: number = exitCodes.done;
-  const stop = (name: NodeJS.Signals) => {
+  const stop = (name: NodeJS.Signals): void => {
     if (name === 'SIGINT') code = exitCodes.interrupted;
     if (controller.signal.aborted) process.exit(code === exitCodes.done ? exitCodes.failed : code);
     setTimeout(() => process.exit(exitCodes.failed), patience).unref();
     controller.abort(new Exit(code));
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  const lostReader = (): void => {
+    if (attached && !controller.signal.aborted) stop('SIGHUP');
+  };
+  const signals: readonly NodeJS.Signals[] = attached ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM', 'SIGINT'];
+  for (const name of signals) process.on(name, stop);
+  // In place of the program's own answer, which ends a short command at once.
+  process.stdout.removeAllListeners('error').on('error', lostReader);
   try {
     await run(controller.signal);
   } catch (error) {
     if (!controller.signal.aborted || error !== controller.signal.reason) throw error;
   } finally {
-    process.off('SIGTERM', stop);
-    process.off('SIGINT', stop);
+    for (const name of signals) process.off(name, stop);
   }
   // What is left open by a library must not keep a command alive that has ended cleanly.
   process.exit(code);

@@ -22,20 +22,23 @@ export async function demo(flags: DemoFlags): Promise<void> {
       remedy: 'give for example --clusters eu,us,ap',
     });
   }
-  await untilSignal(async (signal) => {
-    const code = await runDemo(
-      {
-        clusters,
-        data: flags.data,
-        plain: flags.plain === true,
-        script: flags.script === true,
-        sabotage: flags.sabotage,
-        keep: flags.keep === true,
-      },
-      signal,
-    );
-    if (code !== exitCodes.done && !signal.aborted) throw new Exit(code);
-  }, DEMO_PATIENCE);
+  await untilSignal(
+    async (signal) => {
+      const code = await runDemo(
+        {
+          clusters,
+          data: flags.data,
+          plain: flags.plain === true,
+          script: flags.script === true,
+          sabotage: flags.sabotage,
+          keep: flags.keep === true,
+        },
+        signal,
+      );
+      if (code !== exitCodes.done && !signal.aborted) throw new Exit(code);
+    },
+    { patience: DEMO_PATIENCE, attached: true },
+  );
 }
 
 /** Milliseconds that the demo may take to end every process it started. */
