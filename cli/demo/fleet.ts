@@ -2,9 +2,10 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
+import { isAlive } from '../../agent/haproxy/process/stop.ts';
 import { endpointSlice, ingress, ingressClass, service } from './manifests.ts';
 import { ProcessFleet, type FleetCluster } from './process-fleet.ts';
-import { alive, type Finished, type Program } from './processes.ts';
+import type { Finished, Program } from './processes.ts';
 
 /** Namespace and hosts that every demo cluster declares. */
 export const NAMESPACE = 'shop';
@@ -110,7 +111,7 @@ export class DemoFleet {
 
   /** Every process of the demo that is still there. */
   processes(): number[] {
-    return [...this.#fleet.processes(), this.#pods.pid ?? 0].filter((pid) => pid > 0 && alive(pid));
+    return [...this.#fleet.processes(), this.#pods.pid ?? 0].filter((pid) => pid > 0 && isAlive(pid));
   }
 
   /** A service's endpoint slices: those of `ready` pods ready, the others not. */

@@ -1,3 +1,4 @@
+import { isAlive } from '../../agent/haproxy/process/stop.ts';
 import { HOSTS, NAMESPACE, type DemoFleet } from './fleet.ts';
 import { sample, type Client, type Load } from './load.ts';
 import { endpointSlice, ingress, service } from './manifests.ts';
@@ -14,7 +15,7 @@ import {
   setWeights,
 } from './measures.ts';
 import { haproxyPids } from './process-fleet.ts';
-import { alive, until } from './processes.ts';
+import { until } from './processes.ts';
 import type { PromiseName } from './promises.ts';
 import type { Sabotage } from './sabotage.ts';
 
@@ -349,7 +350,7 @@ async function reloads({ fleet, sabotage }: Play) {
 
 /** After the end nothing is left running. Not one of `steps`: it is judged when the fleet has stopped. */
 export function leftBehind(pids: readonly number[]): Line {
-  const left = pids.filter(alive).length;
+  const left = pids.filter(isAlive).length;
   return { promise: 'left-behind', ok: left === 0, figure: `${left} of ${pids.length} processes` };
 }
 

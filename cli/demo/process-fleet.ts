@@ -1,9 +1,10 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { isAlive } from '../../agent/haproxy/process/stop.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import { Folder } from './manifests.ts';
-import { alive, headgate, Program, type Finished } from './processes.ts';
+import { headgate, Program, type Finished } from './processes.ts';
 
 export interface FleetCluster {
   readonly name: string;
@@ -135,7 +136,7 @@ export class ProcessFleet implements AsyncDisposable {
   processes(): number[] {
     const pids = [this.hub.pid];
     for (const { agent, data } of this.clusters.values()) pids.push(agent.pid, ...haproxyPids(data));
-    return pids.filter((pid) => pid > 0 && alive(pid));
+    return pids.filter((pid) => pid > 0 && isAlive(pid));
   }
 
   /** Ends everything. Safe to call twice. */

@@ -84,16 +84,6 @@ export async function headgate(args: readonly string[], input?: string): Promise
   });
 }
 
-/** Whether a process is there (a zombie counts as gone). */
-export function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** Polls `check` every `everyMs` until it holds; returns the milliseconds it took, or undefined after `withinMs`. */
 export async function until(check: () => Promise<boolean>, withinMs: number, everyMs = 2): Promise<number | undefined> {
   const started = performance.now();
