@@ -434,6 +434,17 @@ describe('what cannot be started', () => {
     });
   });
 
+  it('says why HAProxy cannot start, and leaves nothing behind', async () => {
+    const plane = await open({
+      gateway: { certificate: leaf.certificate, privateKey: leaf.key, ca: 'no certificate' },
+    });
+    await expect(plane.start(new Inventory())).rejects.toMatchObject({
+      code: 'HG5002',
+      message: expect.stringContaining('gateway/ca.pem'),
+    });
+    expect(plane.status()).toMatchObject({ ready: false, pid: undefined });
+  });
+
   it('says that HAProxy is missing', async () => {
     await expect(open({ haproxy: '/nowhere/haproxy' })).rejects.toMatchObject({ code: 'HG5001' });
     await expect(open({ haproxy: '/bin/true' })).rejects.toMatchObject({ code: 'HG5001' });

@@ -147,12 +147,13 @@ class HaproxyDataPlane implements DataPlane {
       const change = planner.apply(foreign);
       this.#linger(change);
       this.#appliedAt = this.#rim.clock.now();
+      let failures: readonly Failure[] = [];
       try {
-        const failures = await mirror.carryOut(change);
+        failures = await mirror.carryOut(change);
         if (failures.length > 0) await this.#undo(failures);
         return this.#judge(foreign, change, failures);
       } catch (error) {
-        return await this.#judgeLost(foreign, change, HeadgateError.from(error, 'HG5003'));
+        return await this.#judgeLost(foreign, change, failures, HeadgateError.from(error, 'HG5003'));
       }
     });
   }
@@ -264,17 +265,22 @@ class HaproxyDataPlane implements DataPlane {
   }
 
   /** HAProxy went away meanwhile. The files hold the change, so it is live as soon as HAProxy is back. */
-  async #judgeLost(delta: ResourceDelta, change: Change, error: HeadgateError): Promise<readonly ResourceVerdict[]> {
+  async #judgeLost(
+    delta: ResourceDelta,
+    change: Change,
+    failures: readonly Failure[],
+    error: HeadgateError,
+  ): Promise<readonly ResourceVerdict[]> {
     this.#rim.log.warn('a change was not mirrored', { error });
     try {
       await this.#revive();
       await this.#need().mirror.repair();
       this.#reason = '';
-      return this.#judge(delta, change, []);
+      return this.#judge(delta, change, failures);
     } catch (thrown) {
       const { code, message } = HeadgateError.from(thrown, 'HG5004');
       this.#reason = message;
-      return this.#judge(delta, change, []).map((verdict) =>
+      return this.#judge(delta, change, failures).map((verdict) =>
         verdict.programmed
           ? { ...verdict, programmed: false, code, message, haproxy: undefined, transient: true }
           : verdict,

@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -108,8 +109,9 @@ export class HaproxyProcess {
     const logFile = await open(join(folder, LOG_FILE), 'a', 0o600);
     const from = (await logFile.stat()).size;
     let ended = false;
+    let child: ChildProcess | undefined;
     try {
-      const child = spawn(build.path, ['-W', '-S', `unix@${MASTER_SOCKET},mode,600`, '-f', configuration], {
+      child = spawn(build.path, ['-W', '-S', `unix@${MASTER_SOCKET},mode,600`, '-f', configuration], {
         cwd: folder,
         // Nothing for a configuration to read, and nothing of ours in /proc/<pid>/environ.
         env: {},
@@ -131,6 +133,9 @@ export class HaproxyProcess {
       await writeFile(join(folder, PID_FILE), `${String(this.pid)}\n`, { mode: 0o600 });
       log.info('haproxy started', { pid: this.pid, version: build.version });
     } catch (error) {
+      // Half a start is none: its worker ends with it.
+      child?.kill('SIGKILL');
+      this.#table = undefined;
       if (signal.aborted) throw error;
       throw startError(alerts(await this.#logSince(from)), error);
     } finally {
