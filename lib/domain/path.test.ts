@@ -29,8 +29,9 @@ test.each([
   ['a/b', '/a/b'],
 ])('normalPath of %j is %j', (raw, normal) => expect(normalPath(raw)).toBe(normal));
 
+// Of well-formed paths: a "%" that begins no escape may begin one when what follows it is decoded.
 test('normalPath is idempotent, absolute and leaves no dot segment or double slash', () => {
-  const piece = fc.constantFrom('/', '.', '..', 'a', 'B', '%2e', '%2F', '%41', '%', ';', '%7e', '//');
+  const piece = fc.constantFrom('/', '.', '..', 'a', 'B', '%2e', '%2F', '%41', '%25', ';', '%7e', '//');
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
       const normal = normalPath(`/${pieces.join('')}`);

@@ -6,7 +6,7 @@ const unreserved = /^[A-Za-z0-9\-._~]$/;
  * The normal form of a request's path, without its query, in which every match is made: escapes of
  * unreserved characters decoded, other escapes in upper case (RFC 3986, 6.2.2), slashes merged, then dot
  * segments removed with ".." at the root dropped. "%2F" and ";" stay what they are, and so does a "%" that
- * begins no escape.
+ * begins no escape (the data plane answers 400 to such a path).
  */
 export function normalPath(path: string): string {
   const decoded = path.replace(/%([0-9A-Fa-f]{2})/g, (escape, hex: string) => {
