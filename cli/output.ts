@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import { printable } from '../lib/printable.ts';
 
 export const formats = ['table', 'wide', 'json', 'yaml', 'name'] as const;
 export type Format = (typeof formats)[number];
@@ -56,10 +57,7 @@ export function printYaml(screen: Screen, value: unknown): void {
 export function cell(value: string | number | boolean | null): string {
   if (value === null || value === '') return '-';
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
-  // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
-  return String(value).replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
+  return printable(String(value));
 }
 
 /** Seconds as people say them: 4s, 3m, 5h, 2d. */

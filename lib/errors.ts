@@ -1,3 +1,5 @@
+import { printable } from './printable.ts';
+
 /** Whose fault it is: the user can mend a `user` error; a `system` error is the surroundings' or ours. */
 export type Blame = 'user' | 'system';
 
@@ -85,17 +87,18 @@ export class HeadgateError extends Error {
     return new HeadgateError(code, context === undefined ? message : `${context}: ${message}`, { cause: thrown });
   }
 
-  /** One line: what, why, how to mend. */
+  /** One line whatever the parts hold: what, why, how to mend. */
   line(): string {
     const where = [this.place, this.object, this.field].filter((part) => part !== undefined).join(' ');
-    return `${this.code} ${where === '' ? '' : `${where}: `}${this.message}${this.remedy === undefined ? '' : `; ${this.remedy}`}`;
+    const remedy = this.remedy === undefined ? '' : `; ${this.remedy}`;
+    return printable(`${this.code} ${where === '' ? '' : `${where}: `}${this.message}${remedy}`);
   }
 
   /** `line()` followed by one line per cause. */
   chain(): string {
     const lines = [this.line()];
     for (let cause = this.cause; cause instanceof Error; cause = cause.cause) {
-      lines.push(`  caused by ${cause.name}: ${cause.message}`);
+      lines.push(printable(`  caused by ${cause.name}: ${cause.message}`));
     }
     return lines.join('\n');
   }

@@ -23,7 +23,7 @@ export function createLog(component: string, level: LogLevel = 'info', fields: L
   const logger = pino(
     {
       level,
-      base: { component, ...fields },
+      base: null,
       messageKey: 'msg',
       timestamp: () => `,"ts":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
@@ -31,24 +31,26 @@ export function createLog(component: string, level: LogLevel = 'info', fields: L
     // Synchronous: a line written just before a crash is not lost.
     pino.destination({ fd: 2, sync: true }),
   );
-  return wrap(logger);
+  return wrap(logger, { component, ...fields });
 }
 
-export const silentLog: Log = wrap(pino({ level: 'silent' }));
+export const silentLog: Log = wrap(pino({ level: 'silent' }), {});
 
-function wrap(logger: pino.Logger): Log {
+/** pino's own children would repeat a name that a line gives again, and a line would hold it twice. */
+function wrap(logger: pino.Logger, base: LogFields): Log {
+  const line = (fields: LogFields | undefined): Record<string, unknown> => plain({ ...base, ...fields });
   return {
-    debug: (message, fields) => logger.debug(plain(fields), message),
-    info: (message, fields) => logger.info(plain(fields), message),
-    warn: (message, fields) => logger.warn(plain(fields), message),
-    error: (message, fields) => logger.error(plain(fields), message),
-    with: (fields) => wrap(logger.child(plain(fields))),
+    debug: (message, fields) => logger.debug(line(fields), message),
+    info: (message, fields) => logger.info(line(fields), message),
+    warn: (message, fields) => logger.warn(line(fields), message),
+    error: (message, fields) => logger.error(line(fields), message),
+    with: (fields) => wrap(logger, { ...base, ...fields }),
   };
 }
 
-function plain(fields: LogFields | undefined): Record<string, unknown> {
+function plain(fields: LogFields): Record<string, unknown> {
   const out: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(fields ?? {})) {
+  for (const [name, value] of Object.entries(fields)) {
     if (typeof value === 'bigint') out[name] = Number(value);
     else if (value instanceof Error)
       out[name] =
