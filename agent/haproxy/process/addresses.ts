@@ -1,8 +1,6 @@
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { formatAddress, parseAddress } from '../../../lib/config/address.ts';
 import type { Address } from '../../../lib/config/address.ts';
-import { listen } from '../../../lib/config/listen.ts';
+import { probeAddress } from '../../../lib/config/listen.ts';
 import type { Listeners } from '../data-plane.ts';
 
 const names = ['http', 'https', 'gateway'] as const;
@@ -48,9 +46,5 @@ export async function checkFree(listeners: Listeners): Promise<void> {
 }
 
 async function probe(address: Address, name: string): Promise<Address> {
-  const server = createServer();
-  const bound = await listen(server, address, `the ${name} listener`);
-  server.close();
-  await once(server, 'close');
-  return bound;
+  return await probeAddress(address, `the ${name} listener`);
 }

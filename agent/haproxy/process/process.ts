@@ -1,11 +1,14 @@
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Clock } from '../../../lib/clock.ts';
 import { HeadgateError } from '../../../lib/errors.ts';
 import type { Log } from '../../../lib/log.ts';
+import { sockets } from '../model/names.ts';
 import { askMaster, showProcesses } from './master.ts';
 import type { ProcessTable } from './master.ts';
 import type { HaproxyBuild } from './probe.ts';
@@ -127,7 +130,8 @@ export class HaproxyProcess {
       child.unref();
       await this.#await(
         signal,
-        (table) => table.worker !== undefined,
+        // 3.x lists a worker that still reads its configuration and may yet refuse it.
+        async (table) => table.worker !== undefined && (await canConnect(join(folder, sockets.worker))),
         () => ended,
       );
       await writeFile(join(folder, PID_FILE), `${String(this.pid)}\n`, { mode: 0o600 });
@@ -193,14 +197,14 @@ export class HaproxyProcess {
 
   async #await(
     signal: AbortSignal,
-    done: (table: ProcessTable) => boolean,
+    done: (table: ProcessTable) => boolean | Promise<boolean>,
     failed: (table: ProcessTable | undefined) => boolean,
   ): Promise<void> {
     const { clock } = this.#options;
     for (const until = clock.now() + START_TIMEOUT; clock.now() < until;) {
       // The master's socket resets connections while it starts or executes itself anew.
       const table = await this.refresh().catch(() => undefined);
-      if (table !== undefined && done(table)) return;
+      if (table !== undefined && (await done(table))) return;
       if (failed(table)) break;
       await clock.sleep(5, signal);
     }
@@ -214,6 +218,18 @@ export class HaproxyProcess {
   async #logSince(from: number): Promise<string> {
     const log = await readFile(join(this.#options.folder, LOG_FILE)).catch(() => Buffer.alloc(0));
     return log.subarray(from).toString();
+  }
+}
+
+async function canConnect(path: string): Promise<boolean> {
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
   }
 }
 
