@@ -41,6 +41,7 @@ describe('usage', () => {
     [[], 'a command is missing'],
     [['hub'], '--data is missing'],
     [['hub', '--data', '/nowhere', '--grpc', 'nonsense'], '--grpc'],
+    [['store', 'epoch', '--data', '/nowhere'], '--new is missing'],
     [['hub', '--data', '/nowhere', '--store', 'etcd:http://127.0.0.1:1'], 'not in this release'],
     [['agent', '--hub', '127.0.0.1:1', '--cluster', 'Bad_Name', '--data', '/nowhere'], '--cluster'],
     [['agent', '--hub', '127.0.0.1:1', '--cluster', 'eu', '--data', '/nowhere', '--source', 'kubernetes'], '--source'],

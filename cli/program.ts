@@ -213,6 +213,14 @@ function local(program: Command): void {
       (await import('./commands/check.ts')).check(flags, globals(command)),
     );
   program
+    .command('store')
+    .description('the store of a hub that does not run')
+    .command('epoch')
+    .description('begin a new epoch after a backup was put back, so that agents take it')
+    .option('--data <dir>', 'data folder of the hub')
+    .option('--new', 'begin a new epoch')
+    .action(async (flags: unknown) => (await import('./commands/store.ts')).storeEpoch(flags));
+  program
     .command('completion <shell>')
     .description('script for bash, zsh or fish that completes commands and flags')
     .action(async (shell: string) => (await import('./commands/completion.ts')).completion(shell, program));

@@ -17,6 +17,15 @@ export interface AuditRecord {
 /** The newest records that are kept. */
 const KEPT = 10_000;
 
+/** The operation that records a write of the caller. */
+export function auditRecord(clock: Clock, caller: Caller, what: string): Operation {
+  const at = new Date(clock.wall()).toISOString();
+  const record: AuditRecord = { at, who: caller.name, role: caller.role, what };
+  // Rises with time as far as the clock does; order is by the entry's revision.
+  const id = `${at}-${randomBytes(4).toString('hex')}`;
+  return { kind: 'put', key: keys.audit(id), value: Buffer.from(JSON.stringify(record)) };
+}
+
 export class Audit {
   readonly #store: Store;
   readonly #clock: Clock;
@@ -30,11 +39,7 @@ export class Audit {
 
   /** The operation that records a write; belongs into the write's own transaction. */
   record(caller: Caller, what: string): Operation {
-    const at = new Date(this.#clock.wall()).toISOString();
-    const record: AuditRecord = { at, who: caller.name, role: caller.role, what };
-    // Rises with time as far as the clock does; order is by the entry's revision.
-    const id = `${at}-${randomBytes(4).toString('hex')}`;
-    return { kind: 'put', key: keys.audit(id), value: Buffer.from(JSON.stringify(record)) };
+    return auditRecord(this.#clock, caller, what);
   }
 
   /** Tells the log of a write that is committed. */
