@@ -30,6 +30,11 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** Progress, beside the results. */
+function note(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     options: {
@@ -50,7 +55,6 @@ async function main(): Promise<number> {
 
   const { smoke, large, json } = values;
   const quiet = json === '-';
-  const note = (text: string): void => void process.stderr.write(`${text}\n`);
   const machine = await describeMachine();
   const date = new Date().toISOString();
   if (!quiet) {

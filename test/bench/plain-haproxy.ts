@@ -38,9 +38,14 @@ export class PlainHaproxy implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** Proxies all to one upstream: the reference that routing is measured against. */
-  static async proxy(upstream: number): Promise<PlainHaproxy> {
-    return await PlainHaproxy.#start(['  default_backend all', 'backend all', `  server a 127.0.0.1:${upstream}`]);
+  /**
+   * Proxies all to one upstream: the reference that routing is measured against.
+   *
+   * @param servers that the upstream is given as. Each has connections of its own, which costs by itself.
+   */
+  static async proxy(upstream: number, servers = 1): Promise<PlainHaproxy> {
+    const lines = Array.from({ length: servers }, (_, i) => `  server s${i} 127.0.0.1:${upstream}`);
+    return await PlainHaproxy.#start(['  default_backend all', 'backend all', ...lines]);
   }
 
   /** Answers everything by itself, where there is no nginx. */
@@ -57,6 +62,10 @@ export class PlainHaproxy implements AsyncDisposable {
     const haproxy = new PlainHaproxy(port, child, folder);
     await listens(port, child);
     return haproxy;
+  }
+
+  get socket(): string {
+    return join(this.#folder, 'worker.sock');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
