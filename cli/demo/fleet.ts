@@ -34,11 +34,18 @@ spec:
 export class DemoFleet {
   readonly #fleet: ProcessFleet;
   readonly #pods: ChildProcess;
+  readonly #names: readonly string[];
   /** Port by pod, `<cluster>-<number>`. */
   readonly ports: ReadonlyMap<string, number>;
 
-  private constructor(fleet: ProcessFleet, pods: ChildProcess, ports: ReadonlyMap<string, number>) {
+  private constructor(
+    fleet: ProcessFleet,
+    names: readonly string[],
+    pods: ChildProcess,
+    ports: ReadonlyMap<string, number>,
+  ) {
     this.#fleet = fleet;
+    this.#names = names;
     this.#pods = pods;
     this.ports = ports;
   }
@@ -51,7 +58,7 @@ export class DemoFleet {
     });
     const listening = once(pods, 'message') as Promise<[Record<string, number>]>;
     const [fleet, [ports]] = await Promise.all([ProcessFleet.start(data), listening]);
-    const demo = new DemoFleet(fleet, pods, new Map(Object.entries(ports)));
+    const demo = new DemoFleet(fleet, names, pods, new Map(Object.entries(ports)));
     try {
       for (const name of names) demo.#writeManifests(name);
       await Promise.all(names.map(async (name) => await fleet.addCluster(name)));
@@ -77,16 +84,19 @@ export class DemoFleet {
     return this.#fleet.hub;
   }
 
+  /** In the order asked for, whichever was ready first. */
   get clusters(): ReadonlyMap<string, FleetCluster> {
-    return this.#fleet.clusters;
+    const { clusters } = this.#fleet;
+    return new Map(this.#names.flatMap((name) => [...clusters].filter(([known]) => known === name)));
   }
 
   cluster(name: string): FleetCluster {
     return this.#fleet.cluster(name);
   }
 
+  /** Entry addresses by cluster. */
   entries(): Map<string, string> {
-    return this.#fleet.entries();
+    return new Map([...this.clusters].map(([name, { http }]) => [name, http]));
   }
 
   async run(args: readonly string[], input?: string): Promise<Finished> {

@@ -3,7 +3,7 @@ import { clearScreenDown, cursorTo, emitKeypressEvents } from 'node:readline';
 import { HOSTS, type DemoFleet } from './fleet.ts';
 import { Load, type Client } from './load.ts';
 import { endpointSlice, ingress, service } from './manifests.ts';
-import { ms, setWeights, type Shares } from './measures.ts';
+import { metricSum, ms, setWeights, type Shares } from './measures.ts';
 import { until } from './processes.ts';
 
 export interface Stage {
@@ -40,23 +40,26 @@ class Live {
     await this.#load.stop();
   }
 
-  /** One frame: what the last second's requests at the first entry saw. */
-  frame(): string {
+  /** One frame: what the last second's requests saw, entry by entry. */
+  async frame(): Promise<string> {
     const { fleet, firstAnswerMs } = this.#stage;
     const seen = this.#load.take();
     const lines = [
       `Headgate demo: hub ${this.#hubUp ? 'up' : 'down'}, first answer after ${(firstAnswerMs / 1_000).toFixed(2)} s`,
       '',
-      'entry    address            req/s   asked → seen',
+      'entry    address            req/s  errors  age     asked → seen',
     ];
-    for (const [name, { http }] of fleet.clusters) {
+    const ages = await Promise.all([...fleet.clusters.values()].map(async ({ ops }) => await configAge(ops)));
+    for (const [index, [name, { http }]] of [...fleet.clusters].entries()) {
       const counts = seen.get(name) ?? new Map<string, number>();
       const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
       const shares = this.#names.map((cluster) => {
         const percent = total === 0 ? 0 : Math.round((100 * (counts.get(cluster) ?? 0)) / total);
         return `${cluster} ${this.#asked(name, cluster)} → ${percent} %`;
       });
-      lines.push(`${name.padEnd(8)} ${http.padEnd(18)} ${String(total).padStart(5)}   ${shares.join('   ')}`);
+      const errors = this.#load.failures.filter(({ entry }) => entry === name).length;
+      const figures = `${String(total).padStart(5)}  ${String(errors).padStart(6)}  ${(ages[index] ?? '?').padEnd(6)}`;
+      lines.push(`${name.padEnd(8)} ${http.padEnd(18)} ${figures}  ${shares.join('   ')}`);
     }
     lines.push('', `requests ${this.#load.total}, failed ${this.#load.failures.length}`, this.#last, '');
     lines.push(
@@ -171,6 +174,15 @@ class Live {
   }
 }
 
+/** How old an entry's configuration is: 0 while its agent is connected to the hub. */
+async function configAge(ops: string): Promise<string> {
+  try {
+    return `${Math.round(await metricSum(ops, 'headgate_agent_config_age_seconds'))} s`;
+  } catch {
+    return '?';
+  }
+}
+
 /** Runs until `q`, Ctrl-C or the signal. */
 export async function live(stage: Stage, signal: AbortSignal): Promise<void> {
   const show = new Live(stage);
@@ -178,12 +190,13 @@ export async function live(stage: Stage, signal: AbortSignal): Promise<void> {
   const picture = !stage.plain && stdout.isTTY;
   const ended = Promise.withResolvers<void>();
   signal.addEventListener('abort', () => ended.resolve(), { once: true });
-  const draw = (): void => {
+  const draw = async (): Promise<void> => {
+    const frame = await show.frame();
     if (picture) {
       cursorTo(stdout, 0, 0);
       clearScreenDown(stdout);
     }
-    stdout.write(`${show.frame()}\n`);
+    stdout.write(`${frame}\n`);
   };
   const onKey = (_text: string | undefined, key: { name?: string; ctrl?: boolean }): void => {
     if (key.ctrl === true && key.name === 'c') ended.resolve();
@@ -194,8 +207,8 @@ export async function live(stage: Stage, signal: AbortSignal): Promise<void> {
     stdin.setRawMode(true);
     stdin.on('keypress', onKey);
   }
-  draw();
-  const timer = setInterval(draw, REFRESH_MS);
+  await draw();
+  const timer = setInterval(() => void draw(), REFRESH_MS);
   try {
     await ended.promise;
   } finally {
