@@ -33,6 +33,8 @@ test.each([
   ['[::1]:80', undefined],
   ['', undefined],
   ['a/b', undefined],
+  ['my_shop.example', 'my_shop.example'],
+  ['.example', undefined],
 ])('requestHost of %j is %j', (authority, host) => expect(requestHost(authority)).toBe(host));
 
 test('a wildcard covers exactly one label', () => {

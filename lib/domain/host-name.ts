@@ -1,5 +1,7 @@
 const label = '[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?';
 const exact = new RegExp(`^${label}(?:\\.${label})*$`);
+/** Clients ask for names with underscores too, which a rule's wildcard may cover. */
+const asked = new RegExp(`^${label.replaceAll('a-z0-9', 'a-z0-9_')}(?:\\.${label})*$`);
 const wildcard = new RegExp(`^\\*\\.${label}(?:\\.${label})*$`);
 
 /** Name of the host that holds rules without a host and default backends; they never leave their cluster. */
@@ -23,7 +25,7 @@ export function requestHost(authority: string): string | undefined {
     .toLowerCase()
     .replace(/:[0-9]*$/, '')
     .replace(/\.$/, '');
-  return name.length <= 253 && exact.test(name) ? name : undefined;
+  return name.length <= 253 && asked.test(name) ? name : undefined;
 }
 
 /** The one wildcard that covers a host: "*.b.c" for "a.b.c"; undefined for a single label or a wildcard. */

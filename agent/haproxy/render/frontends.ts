@@ -38,9 +38,10 @@ const normalForm = [
 const HOST = 'req.fhdr(host),host_only,rtrim(.),lower';
 const PATH_LOOKUP = `concat(,txn.path,'#'),map_beg(${mapFile('path')})`;
 
+// A wildcard stands for one label, which is not empty.
 const route = [
   `http-request set-var(txn.host) ${HOST},map_str(${mapFile('host')})`,
-  `http-request set-var(txn.host) ${HOST},field(2,.,0),map_str(${mapFile('wildcard')}) if !{ var(txn.host) -m found }`,
+  `http-request set-var(txn.host) ${HOST},field(2,.,0),map_str(${mapFile('wildcard')}) if !{ var(txn.host) -m found } !{ req.fhdr(host) -m beg . }`,
   `http-request set-var(txn.route) var(txn.host),${PATH_LOOKUP}`,
   `http-request set-var(txn.route) str(${hostId(ANY_HOST)}),${PATH_LOOKUP} if !{ var(txn.route) -m found }`,
   'http-request return status 404 content-type text/plain string "no route\\n" if !{ var(txn.route) -m found }',

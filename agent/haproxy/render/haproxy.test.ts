@@ -103,6 +103,8 @@ describe('routing', () => {
     ['shop.example', '/cart%2F1', 'shop'],
     ['a.example', '/deep', 'wild'],
     ['a.b.example', '/deep', 'rest'],
+    ['my_shop.example', '/deep', 'wild'],
+    ['.example', '/deep', 'rest'],
     ['narrow.example', '/only/this', 'shop'],
     ['narrow.example', '/else', 'rest'],
     ['narrow.example', '/any', 'any'],
