@@ -1,9 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Clock } from '../lib/clock.ts';
 import { formatAddress } from '../lib/config/address.ts';
-import { HeadgateError } from '../lib/errors.ts';
+import { makeFolder } from '../lib/make-folder.ts';
 import type { Log } from '../lib/log.ts';
 import { createRegistry, startOps } from '../lib/ops/index.ts';
 import { withReconnect } from '../lib/rpc/index.ts';
@@ -18,6 +17,7 @@ import type { NodeAgent } from './node/node-agent.ts';
 import { startNode } from './node/start-node.ts';
 import type { AgentOptions } from './options.ts';
 import { holdPidFile } from './pid-file.ts';
+import { preflight } from './preflight.ts';
 import { runInProcess, runUplink } from './uplink.ts';
 
 export interface AgentSurroundings {
@@ -41,6 +41,7 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
   const signal = AbortSignal.any([around.signal, ended.signal]);
   await using resources = new AsyncDisposableStack();
   resources.defer(() => ended.abort());
+  await preflight(options);
   await makeFolder(options.data);
 
   const clusterUid = await directoryClusterUid(options.data);
@@ -68,7 +69,7 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
   const nodeRole = options.roles.has('node') ? await startNode(context) : undefined;
   const clusterAgent = options.roles.has('cluster') ? await startCluster(context) : undefined;
   if (nodeRole !== undefined) context.work.push(linkNode(context, nodeRole.agent, clusterAgent));
-  resources.use(await holdPidFile(options.data));
+  resources.use(await holdPidFile(options.data, log));
   const ops = resources.use(
     await startOps({
       address: options.ops,
@@ -120,15 +121,4 @@ async function linkNode(context: AgentContext, node: NodeAgent, cluster: Cluster
   };
   // It breaks where the ledger cannot be written, and comes back when it can.
   await withReconnect(['this process'], connect, { clock, log, signal, firstMs: 100, baseMs: 200, capMs: 5_000 });
-}
-
-async function makeFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    throw new HeadgateError('HG2003', `cannot make the data folder '${folder}'`, {
-      cause,
-      remedy: 'give --data a folder that this user may write',
-    });
-  }
 }

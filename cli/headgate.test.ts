@@ -1,4 +1,4 @@
-import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 const program = join(import.meta.dirname, '..', 'bin', 'headgate');
 
@@ -94,10 +94,17 @@ interface Started {
   readonly ready: Readonly<Record<string, string>>;
 }
 
-async function startHub(data: string, ...more: readonly string[]): Promise<Started> {
-  const any = '127.0.0.1:0';
-  const flags = ['hub', '--data', data, '--grpc', any, '--http', any, '--ops', any, ...more];
-  const child = spawn(program, flags, { stdio: ['ignore', 'pipe', 'ignore'] });
+const anyPort = ['--grpc', '127.0.0.1:0', '--http', '127.0.0.1:0', '--ops', '127.0.0.1:0'];
+const children: ChildProcess[] = [];
+
+// A test that fails half way leaves no hub behind.
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+async function startHub(data: string): Promise<Started> {
+  const child = spawn(program, ['hub', '--data', data, ...anyPort], { stdio: ['ignore', 'pipe', 'ignore'] });
+  children.push(child);
   const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
   return { child, ready: JSON.parse(line) as Record<string, string> };
 }
@@ -160,12 +167,12 @@ describe('a hub of its own', () => {
     await once(taken, 'listening');
     const { port } = taken.address() as { port: number };
     const data = join(folder, 'other');
-    const busy = await headgate('hub', '--data', data, '--grpc', `127.0.0.1:${port}`);
+    const busy = await headgate('hub', '--data', data, ...anyPort, '--grpc', `127.0.0.1:${port}`);
     taken.close();
     expect(busy).toMatchObject({ code: 1, stdout: '' });
     expect(lastLine(busy)).toMatch(/^HG2002 /);
     const running = await startHub(data);
-    const second = await headgate('hub', '--data', data);
+    const second = await headgate('hub', '--data', data, ...anyPort);
     expect(second).toMatchObject({ code: 1, stdout: '' });
     expect(lastLine(second)).toMatch(/^HG2003 /);
     expect(await end(running, 'SIGTERM')).toBe(0);

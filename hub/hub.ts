@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
 import { type Address, formatAddress } from '../lib/config/address.ts';
-import { HeadgateError } from '../lib/errors.ts';
+import { assertFree } from '../lib/config/listen.ts';
 import type { Log } from '../lib/log.ts';
+import { makeFolder } from '../lib/make-folder.ts';
 import { createRegistry, startOps } from '../lib/ops/index.ts';
 import { serveRpc } from '../lib/rpc/index.ts';
 import { SpeakerRegister } from '../lib/sync/index.ts';
@@ -56,6 +56,10 @@ export interface HubAround {
  */
 export async function runHub(options: HubOptions, around: HubAround): Promise<void> {
   const { log, clock } = around;
+  // Before a fleet is made that nobody could reach.
+  await assertFree(options.grpc, 'gRPC');
+  await assertFree(options.http, 'the API');
+  await assertFree(options.ops, 'ops');
   await makeFolder(options.data);
   await using stack = new AsyncDisposableStack();
   const ending = new AbortController();
@@ -205,15 +209,4 @@ export async function runHub(options: HubOptions, around: HubAround): Promise<vo
 async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-}
-
-async function makeFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new HeadgateError('HG2003', `the data folder ${folder} cannot be made`, {
-      remedy: 'give --data a folder that this user may write',
-      cause: error,
-    });
-  }
 }

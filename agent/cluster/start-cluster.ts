@@ -11,7 +11,7 @@ import { openLedger } from '../ledger/open-ledger.ts';
 import { runUplink } from '../uplink.ts';
 import { ClusterAgent } from './cluster-agent.ts';
 import { directorySource } from './directory/directory-source.ts';
-import { openFolderMemory } from './directory/folder-memory.ts';
+import { type FolderMemory, openFolderMemory } from './directory/folder-memory.ts';
 import { serveConfigure, serveReport } from './node-server.ts';
 
 /** Starts the cluster role: source, link to the hub and, where asked, the server for node agents apart. */
@@ -19,12 +19,12 @@ export async function startCluster(context: AgentContext): Promise<ClusterAgent>
   const { options, identity, keyFile, clusterUid, clock, log, link, signal, resources, work } = context;
   if (options.source === undefined) throw new HeadgateError('HG2001', 'the cluster role needs a source');
   const ledger = resources.use(await openLedger({ folder: join(options.data, 'cluster-ledger'), keyFile, log }));
-  const memory = resources.use(await openFolderMemory({ file: join(options.data, 'manifests.db'), keyFile }));
+  const memory = await openMemory(context);
   const agent = new ClusterAgent({
     cluster: options.cluster,
     clusterUid,
     version: VERSION,
-    source: directorySource({ folder: options.source.folder, clock, log, memory }),
+    source: directorySource({ folder: options.source.folder, clock, log, ...(memory === undefined ? {} : { memory }) }),
     ledger,
     gateway: () => identity.current().gateway,
     clock,
@@ -36,7 +36,7 @@ export async function startCluster(context: AgentContext): Promise<ClusterAgent>
     check: () => (agent.isListed ? undefined : 'the source has not been listed yet'),
   });
   let hub: RpcConnection | undefined;
-  const speaker = await openSpeaker(options.data);
+  const speaker = await openSpeaker(options.data, log);
   const reportAndConfigure = async (): Promise<void> => {
     await agent.listed;
     await runUplink({
@@ -82,4 +82,14 @@ export async function startCluster(context: AgentContext): Promise<ClusterAgent>
   resources.defer(identity.onChange(({ control }) => server.setTls(control)));
   context.fields['nodes'] = server.address;
   return agent;
+}
+
+/** Without it, as on a disk that takes no writes, the source knows only what it reads itself. */
+async function openMemory({ options, keyFile, log, resources }: AgentContext): Promise<FolderMemory | undefined> {
+  try {
+    return resources.use(await openFolderMemory({ file: join(options.data, 'manifests.db'), keyFile }));
+  } catch (error) {
+    log.warn('what broken files were before is not known', { error });
+    return undefined;
+  }
 }

@@ -169,10 +169,15 @@ export class Mirror {
   }
 
   async saveState(): Promise<void> {
-    const { files: written, planner } = this.#options;
+    const { files: written, planner, log } = this.#options;
     const { http, https, gateway } = this.#fixed.listeners;
     const state = { http, https, gateway, loaded: this.#loaded(), ...planner.assignments() };
-    await written.write([[STATE_FILE, formatState(state)]]);
+    try {
+      await written.write([[STATE_FILE, formatState(state)]]);
+    } catch (error) {
+      // The next agent then decides anew what it could have taken over; traffic is not in need of it.
+      log.warn('what HAProxy holds cannot be noted for the next agent', { error });
+    }
   }
 
   close(): void {

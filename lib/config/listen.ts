@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { Server } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { HeadgateError } from '../errors.ts';
 import { type Address, boundAddress, formatAddress } from './address.ts';
 
@@ -19,6 +19,23 @@ export async function listen(server: Server, address: Address, what: string, bac
     });
   }
   return boundAddress(server.address(), address);
+}
+
+/**
+ * Makes sure that nobody listens there now.
+ * @throws HeadgateError HG2002
+ */
+export async function assertFree(address: Address, what: string): Promise<void> {
+  await probeAddress(address, what);
+}
+
+/** Listens for a moment. @returns the address, with a port that was free where 0 was asked. */
+export async function probeAddress(address: Address, what: string): Promise<Address> {
+  const server = createServer();
+  const bound = await listen(server, address, what);
+  server.close();
+  await once(server, 'close');
+  return bound;
 }
 
 function reason(code: string): string {

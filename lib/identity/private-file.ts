@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { HeadgateError } from '../errors.ts';
 
@@ -23,6 +23,8 @@ export async function writePrivateFile(path: string, text: string): Promise<void
 
 /** As `writePrivateFile`, but a file that is there already stays. Returns whether it was made. */
 export async function createPrivateFile(path: string, text: string): Promise<boolean> {
+  // Where it is there nothing is written, not even a draft: the disk may be full or read-only.
+  if ((await stat(path).catch(() => undefined)) !== undefined) return false;
   let made = true;
   await place(path, text, async (temporary, target) => {
     try {

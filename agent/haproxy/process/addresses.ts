@@ -11,6 +11,7 @@ type Addresses = Readonly<Record<(typeof names)[number], string>>;
  * HAProxy still has it or nobody does; else a free one.
  *
  * @param running whether the HAProxy of before still runs.
+ * @throws HG2002 where an address is taken that a running HAProxy would have to move to.
  */
 export async function realListeners(
   asked: Listeners,
@@ -24,6 +25,10 @@ export async function realListeners(
     const usable = known?.host === address.host && (running || (await isFree(known)));
     const port = address.port !== 0 ? address.port : usable ? known.port : (await probe(address, name)).port;
     real[name] = formatAddress({ host: address.host, port });
+    // A running HAProxy is to move there: better refused now, with its files as they were, than by its reload.
+    if (running && before !== undefined && address.port !== 0 && real[name] !== before[name]) {
+      await probe(address, name);
+    }
   }
   return { ...asked, ...real };
 }

@@ -134,7 +134,11 @@ export class HaproxyProcess {
         async (table) => table.worker !== undefined && (await canConnect(join(folder, sockets.worker))),
         () => ended,
       );
-      await writeFile(join(folder, PID_FILE), `${String(this.pid)}\n`, { mode: 0o600 });
+      try {
+        await writeFile(join(folder, PID_FILE), `${String(this.pid)}\n`, { mode: 0o600 });
+      } catch (error) {
+        log.warn("HAProxy's pid cannot be noted", { error });
+      }
       log.info('haproxy started', { pid: this.pid, version: build.version });
     } catch (error) {
       // Half a start is none: its worker ends with it.
