@@ -36,6 +36,8 @@ export class LargeFleet implements AsyncDisposable {
   readonly #store: Store;
   readonly #fleet: Fleet;
   readonly #agents: readonly Agent[];
+  /** By host. */
+  readonly #declaring: ReadonlyMap<number, readonly Agent[]>;
   #step = 0;
 
   private constructor(store: Store, fleet: Fleet, agents: readonly Agent[], places: readonly Place[]) {
@@ -43,6 +45,13 @@ export class LargeFleet implements AsyncDisposable {
     this.#fleet = fleet;
     this.#agents = agents;
     this.#places = places;
+    const byName = new Map(agents.map((agent) => [agent.name, agent]));
+    const declaring = new Map<number, Agent[]>();
+    for (const { host, cluster } of places) {
+      const agent = byName.get(cluster);
+      if (agent !== undefined) declaring.set(host, [...(declaring.get(host) ?? []), agent]);
+    }
+    this.#declaring = declaring;
     this.clusters = agents.length;
     this.ingresses = places.length;
   }
@@ -93,10 +102,7 @@ export class LargeFleet implements AsyncDisposable {
         step % 2 === 0
           ? { services: [service({ host, cluster }, 2 + step)] }
           : { ingresses: [ingress({ host, cluster }, [`/p${step}`])] };
-      const concerned = this.#agents.filter(({ name }) =>
-        this.#places.some((place) => place.host === host && place.cluster === name),
-      );
-      await this.#put(change, concerned);
+      await this.#put(change, this.#declaring.get(host) ?? []);
     }
   }
 
