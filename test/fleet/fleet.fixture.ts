@@ -89,7 +89,7 @@ export class TestFleet implements AsyncDisposable {
   }
 
   /** Waits until `count` requests at an entry are answered in these shares, each within 4 σ, and none fails. */
-  async shares(cluster: string, host: string, asked: Weights, count = 400): Promise<void> {
+  async shares(cluster: string, host: string, asked: Weights, count = 100): Promise<void> {
     let last = '';
     await eventually(
       async () => {
@@ -140,13 +140,23 @@ export class TestFleet implements AsyncDisposable {
   }
 }
 
+/** For `targetRefs`: all Ingresses of a namespace. */
+export function wholeNamespace(name: string): string {
+  return `{ group: "", kind: Namespace, name: ${name} }`;
+}
+
 /** A TrafficPolicy. @param spec its fields in flow style, without the outer braces. */
-export function trafficPolicy(namespace: string, name: string, spec: string): string {
+export function trafficPolicy(
+  namespace: string,
+  spec: string,
+  target: string | undefined = wholeNamespace(namespace),
+  name = 'app',
+): string {
   return `---
 apiVersion: headgate.dev/v1alpha1
 kind: TrafficPolicy
 metadata: { name: ${name}, namespace: ${namespace} }
-spec: { ${spec} }
+spec: { targetRefs: [${target ?? ''}], ${spec} }
 `;
 }
 
