@@ -35,7 +35,10 @@ export async function describe(view: HubView, store: Store, query: ListQuery): P
     sections: items.flatMap((item) => [
       { title: items.length > 1 ? titleOf(item) : 'Summary', rows: [flat(item)] },
       ...details(view, kind, item),
-      { title: 'Conditions and problems', rows: events.filter((event) => concerns(event, kind, item)).map(eventRow) },
+      {
+        title: 'Conditions and problems',
+        rows: events.filter((event) => concerns(event, kind, item)).map((event) => eventRow(event, kind)),
+      },
     ]),
   };
 }
@@ -120,23 +123,33 @@ function routesSection(
   return { title: 'Contributions', rows };
 }
 
-/** What the nodes of each cluster say of the hosts. */
+/**
+ * What the nodes of each cluster that serves the hosts say of them. Only rejections are reported: a node that
+ * has reached a revision and rejected nothing has programmed it.
+ */
 function verdictSection(view: HubView, hosts: readonly string[]): DescribeSection {
+  const { clusters } = view.state();
   const rows: Row[] = [];
-  for (const [cluster, { verdicts }] of view.state().clusters) {
-    for (const host of hosts) {
-      const verdict = verdicts.get(`host/${host}`);
-      if (verdict === undefined) continue;
-      const rejections = verdict.rejections.map(({ node, code, message }) => `${node}: ${code} ${message}`);
+  for (const host of hosts) {
+    for (const cluster of view.compiled(host)?.recipients ?? []) {
+      const state = clusters.get(cluster);
+      const rejections = state?.verdicts.get(`host/${host}`)?.rejections ?? [];
       rows.push({
-        cluster,
         host,
-        programmed: `${verdict.programmed}/${verdict.nodes}`,
-        rejected: rejections.join('; '),
+        cluster,
+        nodes: state?.nodes.size ?? 0,
+        revision: lowestRevision(state?.nodes.values() ?? []),
+        rejected: rejections.map(({ node, code, message }) => `${node}: ${code} ${message}`).join('; '),
       });
     }
   }
   return { title: 'Verdicts', rows };
+}
+
+function lowestRevision(nodes: Iterable<{ readonly revision: bigint }>): string | null {
+  let lowest: bigint | undefined;
+  for (const { revision } of nodes) if (lowest === undefined || revision < lowest) lowest = revision;
+  return lowest?.toString() ?? null;
 }
 
 function clusterDetails(view: HubView, name: string): readonly DescribeSection[] {
@@ -199,6 +212,10 @@ function concerns(event: EventItem, kind: ItemKind, item: Item): boolean {
   );
 }
 
-function eventRow({ severity, code, reason, field, message, remedy, place }: EventItem): Row {
-  return { severity, code, reason, field, message, remedy, place };
+function eventRow(event: EventItem, described: ItemKind): Row {
+  const { severity, code, reason, field, message, remedy, place } = event;
+  const name = event.namespace === '' ? event.name : `${event.namespace}/${event.name}`;
+  // What is described need not be named again.
+  const object = ['clusters', 'hosts', 'routes'].includes(described) ? { object: `${event.kind} ${name}` } : {};
+  return { severity, code, ...object, reason, field, message, remedy, place };
 }

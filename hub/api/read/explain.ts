@@ -22,6 +22,11 @@ export function explainUrl(
       remedy: 'see headgate cluster list',
     });
   }
+  if (state.members.size === 0) {
+    throw new HeadgateError('HG2007', 'the fleet has no cluster that a request could enter', {
+      remedy: 'add one with headgate cluster add NAME',
+    });
+  }
   const entries = cluster === undefined ? [...state.members.keys()].sort() : [cluster];
   const items = entries.map((entry) => explainItem(url, explain({ host, path, entry })));
   return { items, revision: state.revision.toString() };
