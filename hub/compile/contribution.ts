@@ -1,3 +1,4 @@
+import { REFUSED_SERVICE } from '../../lib/domain/refused-service.ts';
 import { type Resource, resource } from '../../lib/sync/index.ts';
 import { Backend, type Contribution } from '../../proto/gen/headgate/v1/configured.ts';
 import type { BackendRef } from '../../proto/gen/headgate/v1/reported.ts';
@@ -24,6 +25,8 @@ export function contribute(state: FleetState, offer: Offer): Contributed {
     return { contribution: { cluster, backend: '', ready: 0 }, backend: undefined, status };
   }
   const backend = backendResource(namespace, ref);
+  if (ref.service === REFUSED_SERVICE)
+    return { contribution: { cluster, backend: backend.name, ready: 0 }, backend, status: undefined };
   const service = state.clusters.get(cluster)?.services.get(`${namespace}/${ref.service}`);
   const port = service?.ports.find(({ name, number }) =>
     ref.portName === '' ? number === ref.portNumber : name === ref.portName,

@@ -1,5 +1,6 @@
 import { validHost } from '../../../lib/domain/host-name.ts';
 import { routePath, validRulePath } from '../../../lib/domain/path.ts';
+import { REFUSED_SERVICE } from '../../../lib/domain/refused-service.ts';
 import type { IngressManifest } from '../../../lib/manifest/manifest.ts';
 import { quoted } from '../../../lib/manifest/quoted.ts';
 import type { IngressBackend } from '../../../lib/manifest/schemas.ts';
@@ -7,12 +8,6 @@ import { PathType } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { BackendRef, Ingress, IngressRule, IngressTls } from '../../../proto/gen/headgate/v1/reported.ts';
 import { annotationFaults, knownAnnotations } from './annotations.ts';
 import type { Fault } from './problems.ts';
-
-/**
- * Stands for the Service of a route that must not be served: no Service has this name (it must begin with a letter, RFC 1035), so the route is
- * there, shadows what lies under it, and answers 503. See docs/decisions, "Annotations that protect".
- */
-export const REFUSED_SERVICE = '0-refused';
 
 /** An Ingress in normal form, and what it names. */
 export interface IngressView {
