@@ -72,7 +72,7 @@ export interface Conditions {
   readonly terminating?: boolean;
 }
 
-/** One slice with one endpoint: on loopback every pod has a port of its own. */
+/** One slice with one endpoint: on loopback every pod has a port of its own. @param port its name in the Service */
 export function slice(service: string, pod: Pod, conditions: Conditions = { ready: true }, port = ''): KubeObject {
   return {
     apiVersion: 'discovery.k8s.io/v1',

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect } from 'vitest';
 import { showProcesses } from '../../agent/haproxy/process/master.ts';
 import { MASTER_SOCKET } from '../../agent/haproxy/process/stop.ts';
 import { ProcessFleet } from '../../cli/demo/process-fleet.ts';
@@ -80,7 +79,8 @@ export class OneCluster implements AsyncDisposable {
   async serves(host: string, path: string, expected: string | number): Promise<void> {
     let last: unknown;
     const check = async (): Promise<boolean> => (last = await this.who(host, path)) === expected;
-    if ((await until(check, PATIENCE_MS, 5)) === undefined) expect(last, `${host}${path}`).toBe(expected);
+    if ((await until(check, PATIENCE_MS, 5)) !== undefined) return;
+    throw new Error(`${host}${path} is served by ${String(last)}, not by ${expected}`);
   }
 
   /** Problems and conflicts of objects, as `headgate get events` has them. */
@@ -109,9 +109,9 @@ export interface Event {
   readonly message: string;
 }
 
-/** Polls until `check` holds; fails with `what` when it does not in time. */
+/** Polls until `check` holds. */
 export async function eventually(what: string, check: () => Promise<boolean>): Promise<void> {
-  expect(await until(check, PATIENCE_MS, 5), what).toBeDefined();
+  if ((await until(check, PATIENCE_MS, 5)) === undefined) throw new Error(`in vain: ${what}`);
 }
 
 function find(pods: ReadonlyMap<string, Pod>, name: string): Pod {
