@@ -127,6 +127,8 @@ async function enrol(options: AgentIdentityOptions, files: IdentityFiles): Promi
         signal.throwIfAborted();
         const error = HeadgateError.from(thrown);
         // Only what another try may mend is tried again.
+        // The hub refuses the token: nothing was made of these keys that could be asked for again.
+        if (error.code === 'HG2004') await files.forgetPending();
         if (error.code === 'HG2004' || error.code === 'HG2005' || error.code === 'HG2003') throw error;
         log.warn('cannot enrol yet; trying again', { error });
       }

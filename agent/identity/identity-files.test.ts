@@ -34,6 +34,9 @@ describe('identity on disk', () => {
     expect(await files.load()).toBeUndefined();
     const keys = await files.pendingKeys();
     expect(await new IdentityFiles(folder.path).pendingKeys()).toEqual(keys);
+    await files.forgetPending();
+    expect(await readdir(join(folder.path, 'identity'))).toEqual([]);
+    await files.forgetPending();
     const credentials = joinCredentials(await answer(keys), keys);
     expect(credentials.identity).toEqual({ kind: 'cluster', fleet: 'fleet', cluster: 'eu' });
     await files.save(credentials);

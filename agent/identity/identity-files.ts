@@ -63,6 +63,10 @@ export class IdentityFiles {
     await rm(this.#pending, { force: true });
   }
 
+  async forgetPending(): Promise<void> {
+    await rm(this.#pending, { force: true });
+  }
+
   /** The keys to enrol with: the same until `save`, so that an enrolment whose answer was lost can be repeated. */
   async pendingKeys(): Promise<AgentKeys> {
     await createPrivateFile(this.#pending, JSON.stringify(await makeKeys()));
