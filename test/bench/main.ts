@@ -4,10 +4,11 @@ import { HeadgateError } from '../../lib/errors.ts';
 import type { Bench, BenchReport } from './bench.ts';
 import { haproxyCpu } from './haproxy-cpu.ts';
 import { hubCpu } from './hub-cpu.ts';
+import { propagation } from './propagation.ts';
 import { describeMachine } from './machine.ts';
 import { figuresTable, tableText } from './table.ts';
 
-const benches: readonly Bench[] = [haproxyCpu, hubCpu];
+const benches: readonly Bench[] = [propagation, haproxyCpu, hubCpu];
 
 const help = `npm run bench -- [NAME…] [--smoke] [--large] [--json FILE]
 
