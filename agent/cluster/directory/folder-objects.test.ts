@@ -38,6 +38,31 @@ test('a missing document is deleted when its time has come, and not when it is b
   expect([...objects.files()]).toEqual([]);
 });
 
+test('what goes one after the other is deleted together, and waits no longer than ten settling times', () => {
+  const names = Array.from({ length: 30 }, (_, i) => `f${i}`);
+  const objects = folder(...names.map((name): [string, string] => [name, service(name)]));
+  for (const [i, name] of names.slice(0, 3).entries()) {
+    objects.gone(name, 1_000 + 150 * i);
+    objects.expire(1_000 + 150 * i);
+  }
+  objects.expire(1_499);
+  expect(taken(objects).deleted).toEqual([]);
+  expect(objects.deadline()).toBe(1_500);
+  objects.expire(1_500);
+  expect(taken(objects).deleted).toHaveLength(3);
+
+  const deleted: string[] = [];
+  for (const [i, name] of names.slice(3).entries()) {
+    objects.gone(name, 10_000 + 150 * i);
+    objects.expire(10_000 + 150 * i);
+    const now = taken(objects).deleted;
+    if (deleted.length === 0 && now.length > 0) expect(i).toBe(14);
+    deleted.push(...now);
+  }
+  // Those that had been missing for one settling time when the patience ended.
+  expect(deleted).toHaveLength(13);
+});
+
 test('an object that moved to another file is never missing, and its new version counts at once', () => {
   const objects = folder(['a', service('x')]);
   objects.gone('a', 1_000);

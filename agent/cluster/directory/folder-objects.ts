@@ -14,9 +14,13 @@ interface Claim {
   leaving: number | undefined;
 }
 
+/** A document that goes waits this many settling times for the ones that go after it, and no longer. */
+const PATIENCE = 10;
+
 /**
  * What all files together say the objects are. A document that is missing ends its claim only after it has
- * been missing for a while; one that is wrong, or in a file that does not parse, leaves the last good claim as
+ * been missing for a while and no other has gone meanwhile, so that what is removed together is told together:
+ * the hub's guard judges removals by the report. One that is wrong, or in a file that does not parse, leaves the last good claim as
  * it is. Of several files that claim one object the first by path has it.
  */
 export class FolderObjects {
@@ -27,6 +31,8 @@ export class FolderObjects {
   readonly #files = new Map<string, Set<string>>();
   /** Claims that end, soonest first. */
   readonly #leaving = new Map<Claim, string>();
+  /** When the claim that began to leave last ends. */
+  #lastLeaves = 0;
   readonly #published = new Map<string, Manifest>();
   #dirty = new Set<string>();
   #problems = new Map<string, readonly Problem[]>();
@@ -89,6 +95,7 @@ export class FolderObjects {
 
   /** Ends the claims whose time has come. */
   expire(now: number): void {
+    if ((this.deadline() ?? Infinity) > now) return;
     for (const [claim, key] of this.#leaving) {
       if (claim.leaving === undefined || claim.leaving > now) break;
       this.#leaving.delete(claim);
@@ -99,7 +106,8 @@ export class FolderObjects {
   /** When `expire` will next end something. */
   deadline(): number | undefined {
     const [first] = this.#leaving.keys();
-    return first?.leaving;
+    if (first?.leaving === undefined) return undefined;
+    return Math.min(Math.max(first.leaving, this.#lastLeaves), first.leaving + (PATIENCE - 1) * this.#settleMs);
   }
 
   /** What changed since the last call. */
@@ -150,6 +158,7 @@ export class FolderObjects {
     const claim = this.#claims.get(key)?.get(file);
     if (claim === undefined || claim.leaving !== undefined) return;
     claim.leaving = now + this.#settleMs;
+    this.#lastLeaves = claim.leaving;
     this.#leaving.set(claim, key);
     // Another file's claim, or the same object under another name, takes over at once.
     this.#dirty.add(key);
