@@ -119,7 +119,10 @@ describe('without tiers', () => {
   test('fallbacks: usable by ready count, then cordoned; not the one that has everything', () => {
     expect(run({ ready: { eu: 1, us: 1, ap: 7 } }).fallbacks).toEqual(['ap', 'us']);
     expect(run({ ready: { eu: 1, us: 1, ap: 7 }, cordoned: ['ap'] }).fallbacks).toEqual(['us', 'ap']);
-    expect(run({ ready: { eu: 0, us: 1, ap: 7 } }).fallbacks).toEqual(['ap', 'us']);
+    expect(run({ ready: { us: 1, ap: 7 } }).fallbacks).toEqual(['ap', 'us']);
+    // Own endpoints that terminate may still serve.
+    expect(run({ ready: { eu: 0, us: 1, ap: 7 } }).fallbacks).toEqual(['ap', 'us', 'eu']);
+    expect(run({ ready: { eu: 0 } })).toMatchObject({ shares: [], fallbacks: ['eu'] });
     expect(run({ ready: { eu: 1, us: 0, ap: 7 }, unreachable: ['ap'] }).fallbacks).toEqual([]);
   });
 });

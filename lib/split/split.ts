@@ -67,9 +67,12 @@ function localFirst(input: SplitInput, usable: readonly string[]): TierOutcome {
   return { ...base, shares: new Map(shares.filter(([, part]) => part > 0)) };
 }
 
-/** Best first; a cluster that has the whole split is left out, since it is what failed. */
+/**
+ * Best first; a cluster that has the whole split is left out, since it is what failed. The entry itself is named
+ * last even with nothing ready: endpoints that terminate but still serve are better than nothing.
+ */
 function fallbacks(
-  { self }: SplitInput,
+  { self, ready }: SplitInput,
   asked: readonly string[],
   use: ReadonlyMap<string, Usability>,
   shares: SplitResult['shares'],
@@ -79,6 +82,7 @@ function fallbacks(
   const order = [...inSplit.filter((c) => c === self), ...inSplit, ...asked];
   const graded = grades.flatMap((grade) => order.filter((cluster) => use.get(cluster)?.grade === grade));
   const only = inSplit.length === 1 ? inSplit[0] : undefined;
+  if (asked.includes(self) && ready.has(self)) graded.push(self);
   return [...new Set(graded)].filter((cluster) => cluster !== only);
 }
 
