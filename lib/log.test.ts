@@ -8,7 +8,7 @@ import { HeadgateError } from '${new URL('errors.ts', import.meta.url).href}';
 const log = createLog('agent').with({ cluster: 'eu', node: 'a' });
 log.info('enrolled', { cluster: 'eu', node: 'b', revision: 7n });
 log.debug('never shown');
-log.error('failed\\n\\u001b[31m', { error: new HeadgateError('HG4001', 'two\\nlines') });
+log.error('failed\\n\\u001b[31m\\u009b\\u202e', { error: new HeadgateError('HG4001', 'two\\nlines') });
 `;
 
 test('one JSON object a line, no name twice, nothing raw', () => {
@@ -20,6 +20,7 @@ test('one JSON object a line, no name twice, nothing raw', () => {
   expect(first).toMatchObject({ level: 'info', msg: 'enrolled', component: 'agent', node: 'b', revision: 7 });
   expect(lines[0]?.match(/"(cluster|node)"/g)).toHaveLength(2);
   expect(first?.['ts']).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
-  expect(second).toMatchObject({ msg: 'failed\n\u001b[31m', error: 'HG4001 two\\u000alines' });
-  expect(text).not.toContain('\u001b');
+  expect(second).toMatchObject({ msg: 'failed\n\u001b[31m\u009b\u202e', error: 'HG4001 two\\u000alines' });
+  // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
+  expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
 });

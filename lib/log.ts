@@ -1,5 +1,7 @@
 import pino from 'pino';
 
+import { printable } from './printable.ts';
+
 export interface LogFields {
   readonly cluster?: string;
   readonly node?: string;
@@ -28,10 +30,17 @@ export function createLog(component: string, level: LogLevel = 'info', fields: L
       timestamp: () => `,"ts":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    // Synchronous: a line written just before a crash is not lost.
-    pino.destination({ fd: 2, sync: true }),
+    escaping(pino.destination({ fd: 2, sync: true })),
   );
   return wrap(logger, { component, ...fields });
+}
+
+/**
+ * JSON may hold what a terminal takes as a command or a change of direction: C1 controls, bidirectional marks. Here
+ * they are escaped like the others. Synchronous: a line written just before a crash is not lost.
+ */
+function escaping(destination: pino.DestinationStream): pino.DestinationStream {
+  return { write: (line) => destination.write(`${printable(line.trimEnd())}\n`) };
 }
 
 export const silentLog: Log = wrap(pino({ level: 'silent' }), {});

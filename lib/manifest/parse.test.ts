@@ -274,9 +274,12 @@ spec:
   });
 
   test('weights that sum to 0, and kinds of later versions, are refused by name', () => {
-    expect(lines(policy.replace('90', '0').replace('10', '0'))[0]).toContain(
-      'TrafficPolicy shop/shop spec.tiers[0].clusters: weights sum to 0',
+    expect(lines(policy.replace('90', '0').replace('10', '0'))[0]).toMatch(
+      /^HG1009 .*TrafficPolicy shop\/shop spec.tiers\[0\].clusters: weights sum to 0; give at least one/,
     );
+    expect(lines(policy.replace('TrafficPolicy', '"X\\e[2J"'))).toEqual([
+      expect.stringMatching(/^HG1002 a.yaml:2 kind: "X\\u001b\[2J" is no kind of/) as string,
+    ]);
     expect(lines(policy.replace('TrafficPolicy', 'AccessPolicy'))).toEqual([
       'HG1002 a.yaml:2 AccessPolicy shop/shop kind: AccessPolicy is not supported by this version; remove it; nothing of it is in force',
     ]);

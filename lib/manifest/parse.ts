@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { HeadgateError, unreachable } from '../errors.ts';
+import { HeadgateError, unreachable, type Code } from '../errors.ts';
 import { API_VERSION, laterKinds, policyKinds, type PolicyKind } from '../policy/schemas.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { slicesOfEndpoints } from './endpoints.ts';
@@ -191,7 +191,8 @@ class DocumentReader {
 
   #headgate(value: Value, apiVersion: string, kind: string): readonly Manifest[] {
     const namespaced = !isPolicyKind(kind) || policyKinds[kind].namespaced;
-    const object = this.#object(value, kind, namespaced);
+    // What is no word names no object: it would reach logs and the names of problems.
+    const object = KIND.test(kind) ? this.#object(value, kind, namespaced) : undefined;
     if (laterKinds.has(kind)) {
       this.#fail(['kind'], `${kind} is not supported by this version`, 'remove it; nothing of it is in force');
       return [];
@@ -293,13 +294,15 @@ class DocumentReader {
       this.#fail(at, `must be a string, not ${article(typeName(found))}`, 'put the value in quotes');
     } else if (issue.code === 'invalid_type') {
       this.#fail(at, `must be ${article(issue.expected)}, not ${article(typeName(found))}`, 'correct the value');
+    } else if (issue.code === 'custom' && issue.params?.['code'] === 'HG1009') {
+      this.#fail(at, issue.message, String(issue.params['remedy']), 'HG1009');
     } else {
       this.#fail(at, issue.message.replace(/^Invalid /, 'invalid '), 'correct the value');
     }
   }
 
-  #fail(path: readonly PropertyKey[], message: string, remedy: string): void {
-    const error = new HeadgateError('HG1002', message, {
+  #fail(path: readonly PropertyKey[], message: string, remedy: string, code: Code = 'HG1002'): void {
+    const error = new HeadgateError(code, message, {
       ...(this.#title === undefined ? {} : { object: this.#title }),
       ...(path.length === 0 ? {} : { field: fieldPath(path) }),
       place: `${this.#file}:${this.#document.lineOf([...this.#prefix, ...path])}`,
@@ -322,6 +325,7 @@ class DocumentReader {
 
 export type Identified = Omit<Manifest, 'kind' | 'spec' | 'specJson'>;
 
+const KIND = /^[A-Za-z][A-Za-z0-9]{0,62}$/;
 const NO_LINES: ReadonlyMap<string, number> = new Map();
 const TOP_LEVEL: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata', 'spec', 'status']);
 

@@ -48,8 +48,9 @@ const tier = z
     holdFor: duration.default(0),
   })
   .refine((value) => value.clusters.some((entry) => entry.weight > 0), {
-    message: 'weights sum to 0; give at least one cluster a weight, or cordon the clusters instead',
+    message: 'weights sum to 0',
     path: ['clusters'],
+    params: { code: 'HG1009', remedy: 'give at least one cluster a weight, or cordon the clusters instead' },
   });
 
 const trafficFields = {

@@ -1,4 +1,5 @@
 import { quoted } from '../../../lib/manifest/quoted.ts';
+import { fieldPath } from '../../../lib/manifest/yaml-documents.ts';
 import type { Fault } from './problems.ts';
 
 /** Prefixes whose keys are meant for a proxy: Headgate's own and those of the dialects it will read. */
@@ -29,7 +30,7 @@ export function knownAnnotations(annotations: ReadonlyMap<string, string>): Map<
 /** None is honoured in this release: each is a fault, and one that protects is an error. */
 export function annotationFaults(annotations: ReadonlyMap<string, string>): Fault[] {
   return [...knownAnnotations(annotations)].map(([key, value]): Fault => {
-    const field = `metadata.annotations[${key}]`;
+    const field = fieldPath(['metadata', 'annotations', key]);
     if (protects(key, value)) {
       return {
         code: 'HG1010',

@@ -1,4 +1,5 @@
 import { HeadgateError } from '../../../lib/errors.ts';
+import { laterKinds, policyKinds } from '../../../lib/policy/schemas.ts';
 import { canonicalJson } from '../../../lib/manifest/canonical-json.ts';
 import { PathType } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Store } from '../../store/store.ts';
@@ -24,23 +25,45 @@ type Row = DescribeSection['rows'][number];
  */
 export async function describe(view: HubView, store: Store, query: ListQuery): Promise<DescribeResponse> {
   const { kind, items } = await list(view, store, query);
+  const events = eventItems(view);
+  const title = `${kind} ${query.namespace === undefined ? '' : `${query.namespace}/`}${query.name ?? ''}`;
   if (items.length === 0) {
+    const rows = events.filter((event) => isAbout(event, kind, query)).map((event) => eventRow(event, kind));
+    // One that was wrong from the beginning is none that the hub holds, and is asked for all the more.
+    if (rows.length > 0) return { title, sections: [{ title: PROBLEMS, rows }] };
     throw new HeadgateError('HG2007', `${kind} has no ${JSON.stringify((query.name ?? '').slice(0, 253))}`, {
       remedy: `see headgate get ${kind}`,
     });
   }
-  const events = eventItems(view);
   return {
-    title: `${kind} ${query.namespace === undefined ? '' : `${query.namespace}/`}${query.name ?? ''}`,
+    title,
     sections: items.flatMap((item) => [
       { title: items.length > 1 ? titleOf(item) : 'Summary', rows: [flat(item)] },
       ...details(view, kind, item),
       {
-        title: 'Conditions and problems',
+        title: PROBLEMS,
         rows: events.filter((event) => concerns(event, kind, item)).map((event) => eventRow(event, kind)),
       },
     ]),
   };
+}
+
+const PROBLEMS = 'Conditions and problems';
+
+/** Kinds of objects in manifests, by what they are listed as. */
+const manifestKinds: Partial<Record<ItemKind, readonly string[]>> = {
+  ingresses: ['Ingress'],
+  certificates: ['Secret'],
+  policies: [...Object.keys(policyKinds), ...laterKinds],
+};
+
+function isAbout(event: EventItem, kind: ItemKind, query: ListQuery): boolean {
+  const name = event.namespace === '' ? event.name : `${event.namespace}/${event.name}`;
+  return (
+    manifestKinds[kind]?.includes(event.kind) === true &&
+    (query.namespace === undefined || event.namespace === query.namespace) &&
+    [event.name, name, `${event.cluster}/${name}`].includes(query.name ?? '')
+  );
 }
 
 function titleOf(item: Item): string {
