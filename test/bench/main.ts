@@ -6,9 +6,11 @@ import { haproxyCpu } from './haproxy-cpu.ts';
 import { hubCpu } from './hub-cpu.ts';
 import { propagation } from './propagation.ts';
 import { describeMachine } from './machine.ts';
+import { births } from './births.ts';
+import { reconnect } from './reconnect.ts';
 import { figuresTable, tableText } from './table.ts';
 
-const benches: readonly Bench[] = [propagation, haproxyCpu, hubCpu];
+const benches: readonly Bench[] = [propagation, births, reconnect, haproxyCpu, hubCpu];
 
 const help = `npm run bench -- [NAME…] [--smoke] [--large] [--json FILE]
 

@@ -86,7 +86,7 @@ async function run({ smoke, note }: BenchOptions): Promise<BenchReport> {
 }
 
 function figuresOf(row: string, p50: number, p99: number): Figure[] {
-  const own = row.endsWith('own cluster');
+  const own = row === 'endpoint, own cluster';
   const [half, most] = own ? [8, 100] : [50, 250];
   return [
     { what: `${row}, 1,000 routes, p50`, limit: half, seen: round(p50, 1), unit: 'ms' },

@@ -110,7 +110,7 @@ export class BenchFleet implements AsyncDisposable {
   /** HAProxy's own counts of reloads, by cluster. */
   async reloads(): Promise<ReadonlyMap<string, number>> {
     const counts = this.clusters.map(
-      async (name) => [name, await reloadsOf(this.processes.cluster(name).data)] as const,
+      async (name) => [name, await patiently(this.processes.cluster(name).data)] as const,
     );
     return new Map(await Promise.all(counts));
   }
@@ -139,6 +139,18 @@ export class BenchFleet implements AsyncDisposable {
       const now = await this.reloads();
       if ([...now].every(([name, count]) => before.get(name) === count)) return;
       before = now;
+    }
+  }
+}
+
+/** HAProxy's master is deaf while it starts itself anew for a reload. */
+async function patiently(data: string): Promise<number> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await reloadsOf(data);
+    } catch (error) {
+      if (tries === 20) throw error;
+      await sleep(100);
     }
   }
 }

@@ -40,6 +40,7 @@ export class Connection implements Disposable {
   readonly #host: string;
   readonly #port: number;
   #socket: Socket | undefined;
+  #last: Promise<unknown> = Promise.resolve();
 
   /** @param address host:port */
   constructor(address: string) {
@@ -48,7 +49,14 @@ export class Connection implements Disposable {
     this.#port = Number(address.slice(colon + 1));
   }
 
+  /** One request after another: those asked for meanwhile wait. */
   async get(host: string, path: string): Promise<Answer> {
+    const answer = this.#last.then(async () => await this.#get(host, path));
+    this.#last = answer;
+    return await answer;
+  }
+
+  async #get(host: string, path: string): Promise<Answer> {
     // An idle connection may be closed just as a request is sent: that one may be sent again.
     return (await this.#try(host, path)) ?? (await this.#try(host, path)) ?? { status: 0, body: 'connection closed' };
   }
