@@ -12,10 +12,14 @@ import { ClusterInfo } from '../../proto/gen/headgate/v1/reported.ts';
 import { decodable } from '../decoding.ts';
 import type { GatewayCredentials } from '../haproxy/data-plane.ts';
 import type { Ledger } from '../ledger/types.ts';
+import { HeldRemovals } from './held-removals.ts';
 import { NodeReports } from './node-reports.ts';
 import { Prober } from './prober.ts';
 import type { Source } from './source.ts';
 import { Splitter } from './splitter.ts';
+
+/** The longest wait of a timer that nothing needs, milliseconds. */
+const HOUR_MS = 3_600_000;
 
 export interface ClusterAgentOptions {
   readonly cluster: string;
@@ -40,6 +44,7 @@ export class ClusterAgent {
   readonly down: Publication;
   readonly #options: ClusterAgentOptions;
   readonly #splitter: Splitter;
+  readonly #removals: HeldRemovals;
   readonly #nodes: NodeReports;
   readonly #complete = Promise.withResolvers<void>();
   readonly #firstList = Promise.withResolvers<void>();
@@ -51,6 +56,11 @@ export class ClusterAgent {
   constructor(options: ClusterAgentOptions) {
     this.#options = options;
     this.#splitter = new Splitter(options.cluster, options.clock);
+    const splitter = this.#splitter;
+    this.#removals = new HeldRemovals(
+      { service: (service) => splitter.routesService(service), host: (host) => splitter.servesHost(host) },
+      options.clock,
+    );
     this.down = new Publication(() => options.ledger.held());
     this.#nodes = new NodeReports(this.up);
     const stored = [...options.ledger.inventory.all()];
@@ -121,9 +131,10 @@ export class ClusterAgent {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    for await (const { own, report } of this.#options.source.changes(signal)) {
+    for await (const change of this.#options.source.changes(signal)) {
+      const { own, report } = this.#removals.filter(change);
       this.#splitter.reported(report);
-      this.#publish(own, report);
+      this.#publish(own, change.report);
       if (this.#listed) continue;
       this.#listed = true;
       this.#firstList.resolve();
@@ -143,8 +154,10 @@ export class ClusterAgent {
   /** Publishes what changed together with the splits it changes, so that a node gets both in one delta. */
   #publish(down: ResourceDelta, up: ResourceDelta): void {
     this.#splitter.configured(down);
+    const released = this.#removals.release();
+    this.#splitter.reported(released.report);
     const splits = this.#splitter.flush();
-    this.down.publish(join(down, splits));
+    this.down.publish(join(join(down, released.own), splits));
     this.up.publish(join(up, splits));
     this.#rearm();
   }
@@ -158,14 +171,14 @@ export class ClusterAgent {
     if (this.#listed && this.#options.ledger.held() !== undefined) this.#complete.resolve();
   }
 
-  /** Splits change by time alone too: holdFor, drain. */
+  /** Splits change by time alone too (holdFor, drain), and held removals go. */
   async #keepTime(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const changed = new AbortController();
       this.#rearm = () => changed.abort();
-      const due = this.#splitter.dueIn();
+      const due = Math.min(this.#splitter.dueIn() ?? HOUR_MS, this.#removals.dueIn() ?? HOUR_MS);
       try {
-        await this.#options.clock.sleep(due ?? 3_600_000, AbortSignal.any([signal, changed.signal]));
+        await this.#options.clock.sleep(due, AbortSignal.any([signal, changed.signal]));
       } catch {
         continue; // rearmed or ended
       }

@@ -87,6 +87,16 @@ export class Splitter {
     }
   }
 
+  /** Whether the hub's configuration routes to an own Service. @param service `<namespace>/<name>` */
+  routesService(service: string): boolean {
+    return (this.#hostsByService.get(service)?.size ?? 0) > 0;
+  }
+
+  /** Whether this cluster contributes to a host. */
+  servesHost(host: string): boolean {
+    return this.#hostsByCluster.get(this.#self)?.has(host) === true;
+  }
+
   /** Other clusters that have a gateway. */
   peers(): readonly Peer[] {
     return [...this.#peers.values()].filter((peer) => peer.cluster !== this.#self && peer.addresses.length > 0);
