@@ -21,7 +21,8 @@ import { RuntimeClient } from './runtime/client.ts';
 import { compare, leafFingerprint } from './runtime/compare.ts';
 import { Executor } from './runtime/executor.ts';
 import type { Failure } from './runtime/executor.ts';
-import { observe } from './runtime/observe.ts';
+import { healthFile, NO_HEALTH } from './runtime/health.ts';
+import { observe, observeServers } from './runtime/observe.ts';
 
 export type ReloadReason = NonNullable<Change['reload']> | 'configuration' | 'repair';
 
@@ -104,6 +105,7 @@ export class Mirror {
     this.#client.reset();
     this.executor.takeOver([]);
     await this.process.clear();
+    await this.#writeHealth(NO_HEALTH);
     await checkFree(this.#fixed.listeners);
     await this.process.start(this.#options.signal);
     await this.#connect();
@@ -126,7 +128,13 @@ export class Mirror {
   async reload(reason: ReloadReason): Promise<void> {
     const { clock, log, signal } = this.#options;
     const began = clock.now();
-    await this.process.reload(signal);
+    await this.#noteHealth();
+    try {
+      await this.process.reload(signal);
+    } finally {
+      // Whoever reloads later, for example by hand, would be told of servers that have long been well.
+      await this.#writeHealth(NO_HEALTH);
+    }
     this.#reloads.set(reason, (this.#reloads.get(reason) ?? 0) + 1);
     await this.#connect();
     await this.saveState();
@@ -195,6 +203,21 @@ export class Mirror {
       ]),
     );
     this.#unwritten.clear();
+  }
+
+  /** A new worker would send requests to servers that this one knows to be dead. */
+  async #noteHealth(): Promise<void> {
+    try {
+      await this.#writeHealth(healthFile(this.#options.planner.desired, await observeServers(this.#client)));
+    } catch (error) {
+      this.#options.log.warn('a new worker will not know which servers are down', { error });
+    }
+  }
+
+  async #writeHealth(text: string): Promise<void> {
+    await this.#options.files.write([[files.health, text]]).catch((error: unknown) => {
+      this.#options.log.warn('the file of servers that are down cannot be written', { error });
+    });
   }
 
   async #sendGateway(): Promise<void> {

@@ -16,6 +16,8 @@ export const files = {
   /** Own leaf, chain and key of the gateway link. */
   gatewayCertificate: 'gateway/gateway.pem',
   gatewayCa: 'gateway/ca.pem',
+  /** What a new worker must know of the servers that checks have failed; only while it is being loaded. */
+  health: 'run/health.state',
 } as const;
 
 /** Unix sockets, relative to the same folder. */

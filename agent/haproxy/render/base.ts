@@ -1,5 +1,5 @@
 import type { Fixed } from '../model/desired.ts';
-import { NOTHING, sockets } from '../model/names.ts';
+import { files, NOTHING, sockets } from '../model/names.ts';
 import { entry, gateway, indent } from './frontends.ts';
 
 /** Everything but the pools: process settings, defaults, frontends. It changes only with the agent's flags. */
@@ -12,6 +12,7 @@ export function baseFile(fixed: Fixed): string {
       `stats socket unix@${sockets.worker} mode 600 level admin expose-fd listeners`,
       'stats timeout 1h',
       ...(fixed.threads === undefined ? [] : [`nbthread ${fixed.threads}`]),
+      `server-state-file ${files.health}`,
       'hard-stop-after 10m',
       'mworker-max-reloads 6',
       'ssl-default-bind-options ssl-min-ver TLSv1.2',
@@ -24,6 +25,7 @@ export function baseFile(fixed: Fixed): string {
       // Without it a reload loses requests on idle keep-alive connections.
       'option idle-close-on-response',
       'option dontlognull',
+      'load-server-state-from-file global',
       // A connection that failed is tried on another server; a request that was sent never is.
       'option redispatch 1',
       'retries 2',

@@ -15,6 +15,8 @@ export interface ObservedServer {
   readonly port: number;
   readonly weight: number;
   readonly maintenance: boolean;
+  /** Checks, or requests that failed, have taken it out. */
+  readonly down: boolean;
 }
 
 /** What a worker holds of what can change at runtime. */
@@ -63,6 +65,11 @@ export async function observe(client: RuntimeClient): Promise<Observed> {
   };
 }
 
+/** Asks a worker for its servers alone. @throws HG5003 where it does not answer. */
+export async function observeServers(client: RuntimeClient): Promise<Observed['servers']> {
+  return parseServers(await client.ask('show servers state'));
+}
+
 /** Lines that are no heading. */
 function lines(text = ''): string[] {
   return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
@@ -86,7 +93,7 @@ export function parseServers(text: string | undefined): Map<string, Map<string, 
   const backends = new Map<string, Map<string, ObservedServer>>();
   for (const line of lines(text)) {
     const columns = line.split(' ');
-    const [, backend, , name, address, , admin, weight] = columns;
+    const [, backend, , name, address, operational, admin, weight] = columns;
     if (backend === undefined || name === undefined || address === undefined || columns.length < 19) continue;
     let servers = backends.get(backend);
     if (servers === undefined) backends.set(backend, (servers = new Map()));
@@ -96,6 +103,7 @@ export function parseServers(text: string | undefined): Map<string, Map<string, 
       weight: Number(weight),
       // Forced maintenance (0x01); what is inherited or comes from DNS does not occur here.
       maintenance: (Number(admin) & 1) !== 0,
+      down: operational === '0',
     });
   }
   return backends;
