@@ -296,15 +296,31 @@ describe('a data plane', () => {
     // OpenSSL's security level 2 takes no RSA key below 2,048 bits.
     const weak = certificate('shop/weak', ['first.example'], await shortKeyLeaf('first.example'));
     const fine = certificate('shop/fine', ['second.example'], await ca.leaf('fine', ['second.example']));
-    const plane = await started(service('first', [one.port]));
+    const both = [...service('first', [one.port]), ...service('second', [one.port])];
+    const plane = await started(both);
     const named = [expect.objectContaining({ key: { type: 'own-certificate', name: 'shop/weak' }, code: 'HG5003' })];
     expect(rejected(await plane.apply({ upserts: [weak, fine], removals: [] }))).toEqual(named);
     expect(await servedNames(plane, 'second.example')).toBe('fine');
     await plane.stop();
     const again = await open();
-    expect(rejected(await again.start(inventory([...service('first', [one.port]), weak, fine])))).toEqual(named);
+    expect(rejected(await again.start(inventory([...both, weak, fine])))).toEqual(named);
     expect(await servedNames(again, 'second.example')).toBe('fine');
     expect((await get(again, 'first.example')).body).toBe('one');
+  });
+
+  it('refuses a certificate that turns out unusable only when its host comes', async () => {
+    const one = await server('one');
+    const weak = certificate('shop/weak', ['first.example'], await shortKeyLeaf('first.example'));
+    const plane = await started([weak]);
+    expect(rejected(await plane.apply({ upserts: service('first', [one.port]), removals: [] }))).toEqual([
+      expect.objectContaining({
+        key: { type: 'own-certificate', name: 'shop/weak' },
+        digest: weak.digest,
+        code: 'HG5003',
+      }),
+    ]);
+    expect((await get(plane, 'first.example')).body).toBe('one');
+    expect(await servedNames(plane, 'first.example')).toBe('Headgate default certificate');
   });
 
   it('deletes servers that went when their streams have ended', async () => {

@@ -128,7 +128,7 @@ class HaproxyDataPlane implements DataPlane {
       });
       const delta = { upserts: [...desired.all()].filter((one) => !isLocal(one)), removals: [] };
       const change = planner.apply(delta);
-      const unloadable = await openLoadable(mirror, planner, before, delta.upserts);
+      const unloadable = await openLoadable(mirror, planner, before);
       this.#opened = { mirror, planner, fixed };
       this.#reason = '';
       this.#repairedAt = this.#appliedAt = clock.now();
@@ -150,7 +150,7 @@ class HaproxyDataPlane implements DataPlane {
       let failures: readonly Failure[] = [];
       try {
         failures = await mirror.carryOut(change);
-        if (failures.length > 0) await this.#undo(failures);
+        if (failures.length > 0) await this.#undo(foreign, failures);
         return this.#judge(foreign, change, failures);
       } catch (error) {
         return await this.#judgeLost(foreign, change, failures, HeadgateError.from(error, 'HG5003'));
@@ -219,15 +219,18 @@ class HaproxyDataPlane implements DataPlane {
     return await done;
   }
 
-  /** Brings the resources that HAProxy refused back to their last good version, or takes them away. */
-  async #undo(failures: readonly Failure[]): Promise<void> {
+  /**
+   * Brings the resources that HAProxy refused back to their last good version, or takes them away. One that the delta
+   * does not name (a certificate whose host came) has no other version than the refused one.
+   */
+  async #undo(delta: ResourceDelta, failures: readonly Failure[]): Promise<void> {
     const { mirror, planner } = this.#need();
     const upserts = new Map<string, Resource>();
     const removals = new Map<string, ResourceKey>();
     for (const { resource } of failures) {
       if (resource === undefined) continue;
       const { type, name } = resource;
-      const good = this.#good.get(type, name);
+      const good = isNamed(delta, resource) ? this.#good.get(type, name) : undefined;
       if (good === undefined) removals.set(`${type}/${name}`, { type, name });
       else upserts.set(`${type}/${name}`, good);
     }
@@ -246,7 +249,7 @@ class HaproxyDataPlane implements DataPlane {
       if (one.resource !== undefined && !failed.has(labelOf(one.resource))) failed.set(labelOf(one.resource), one);
     }
     for (const key of delta.removals) if (!failed.has(labelOf(key))) this.#good.delete(key);
-    return delta.upserts.map((resource): ResourceVerdict => {
+    const verdicts = delta.upserts.map((resource): ResourceVerdict => {
       const { type, name, digest } = resource;
       const key = { type, name };
       const rejection = refused.get(labelOf(key));
@@ -255,13 +258,19 @@ class HaproxyDataPlane implements DataPlane {
         return { key, digest, programmed: false, code, message, haproxy: undefined, transient: false };
       }
       const failure = failed.get(labelOf(key));
-      if (failure !== undefined) {
-        const message = `HAProxy refused ${JSON.stringify(failure.command)}`;
-        return { key, digest, programmed: false, code: 'HG5003', message, haproxy: failure.words, transient: false };
-      }
+      if (failure !== undefined) return refusedBy(failure, key, digest);
       this.#good.set(resource);
       return { key, digest, programmed: true };
     });
+    for (const failure of failed.values()) {
+      if (failure.resource === undefined || isNamed(delta, failure.resource)) continue;
+      const { type, name } = failure.resource;
+      const held = this.#good.get(type, name);
+      if (held === undefined) continue;
+      this.#good.delete(failure.resource);
+      verdicts.push(refusedBy(failure, { type, name }, held.digest));
+    }
+    return verdicts;
   }
 
   /** HAProxy went away meanwhile. The files hold the change, so it is live as soon as HAProxy is back. */
@@ -370,6 +379,15 @@ async function isRunning(folder: string): Promise<boolean> {
 }
 
 /** Without blank lines, which would end the payload of a runtime command. */
+function isNamed(delta: ResourceDelta, { type, name }: ResourceKey): boolean {
+  return [...delta.upserts, ...delta.removals].some((one) => one.type === type && one.name === name);
+}
+
+function refusedBy({ command, words }: Failure, key: ResourceKey, digest: string): ResourceVerdict {
+  const message = `HAProxy refused ${JSON.stringify(command)}`;
+  return { key, digest, programmed: false, code: 'HG5003', message, haproxy: words, transient: false };
+}
+
 function gatewayPems({ certificate, privateKey, ca }: GatewayCredentials) {
   const lines = ca.split('\n').filter((line) => line.trim() !== '');
   return { gatewayCertificate: combinedPem(certificate, privateKey), gatewayCa: `${lines.join('\n')}\n` };

@@ -13,10 +13,9 @@ import {
   type Route,
 } from '../../../proto/gen/headgate/v1/configured.ts';
 import { isAddress, isPort, parseHostPort } from '../model/address.ts';
-import type { CertificateEntry } from '../model/desired.ts';
-import { certificateFile } from '../model/names.ts';
 import { combinedPem } from '../model/pem.ts';
 import { MAX_TARGETS } from '../model/split-value.ts';
+import type { OfferedCertificate } from './certificates.ts';
 
 // Resource bodies are checked again here: whatever a hub or relay let through, nothing that HAProxy could
 // misread gets past this file. Each function throws HeadgateError and changes nothing.
@@ -98,12 +97,11 @@ export function decodeEndpoints(resource: Resource): Endpoints {
   return endpoints;
 }
 
-export function decodeCertificate(resource: Resource): CertificateEntry {
-  const { hosts, chain, privateKey } = body(resource, Certificate);
+export function decodeCertificate(resource: Resource): OfferedCertificate {
+  const { namespace, hosts, chain, privateKey } = body(resource, Certificate);
   check(hosts.length > 0, 'hosts', 'is empty');
   for (const [i, host] of hosts.entries()) check(validHost(host), `hosts[${i}]`, 'is no host name');
-  const ascending = [...new Set(hosts)].sort();
-  return { file: certificateFile(resource.name, ascending), hosts: ascending, pem: combinedPem(chain, privateKey) };
+  return { namespace, hosts: [...new Set(hosts)], pem: combinedPem(chain, privateKey) };
 }
 
 export interface PeerTarget {

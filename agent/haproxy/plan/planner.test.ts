@@ -200,7 +200,8 @@ test('draining endpoints finish what they have, and serve when no other does', (
 
 test('a certificate for other hosts is added before the old one goes', async () => {
   const leaf = await (await testCa()).leaf('a.example');
-  const planner = planned([certificate('d/tls', ['a.example'], leaf)]);
+  const hosts = ['a.example', 'b.example'].map((name) => host(name, [{ path: '/', at: { eu: 'd/shop/80' } }]));
+  const planner = planned([...hosts, certificate('d/tls', ['a.example'], leaf)]);
   expect(kinds(planner.apply({ upserts: [certificate('d/tls', ['b.example'], leaf)], removals: [] }))).toEqual([
     'certificate-add',
     'certificate-remove',

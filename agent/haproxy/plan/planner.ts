@@ -3,12 +3,13 @@ import { HeadgateError } from '../../../lib/errors.ts';
 import type { Resource, ResourceDelta, ResourceKey } from '../../../lib/sync/index.ts';
 import type { Host, HostSplit, Route, RouteSplit } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Change } from '../model/change.ts';
-import type { Assignments, CertificateEntry, Desired } from '../model/desired.ts';
+import type { Assignments, Desired } from '../model/desired.ts';
 import { clusterTag, hostId } from '../model/names.ts';
 import { pathEntries } from '../model/path-entries.ts';
 import { type SplitTarget, splitValue } from '../model/split-value.ts';
 import { SHARE_UNITS } from '../../../lib/split/types.ts';
 import { Backends } from './backends.ts';
+import { Certificates } from './certificates.ts';
 import { decodeBackend, decodeCertificate, decodeEndpoints, decodeHost, decodePeer, decodeSplit } from './decode.ts';
 import { Draft } from './draft.ts';
 import { Peers } from './peers.ts';
@@ -45,10 +46,10 @@ export class Planner {
   readonly #state = new DesiredState();
   readonly #backends: Backends;
   readonly #peers: Peers;
+  readonly #certificates: Certificates;
   readonly #hosts = new Map<string, HostState>();
   readonly #routes = new Map<string, RouteState>();
   readonly #splits = new Map<string, ReadonlyMap<string, RouteSplit>>();
-  readonly #certificates = new Map<string, CertificateEntry>();
   /** Routes to compute anew, and for whom. */
   #dirty = new Map<string, Owner>();
   #settled = false;
@@ -57,6 +58,7 @@ export class Planner {
     this.#cluster = cluster;
     this.#backends = new Backends(this.#state, assignments);
     this.#peers = new Peers(this.#state, assignments);
+    this.#certificates = new Certificates(this.#state);
   }
 
   /** A live view: it changes with the next call. */
@@ -93,12 +95,18 @@ export class Planner {
     this.#dirty = new Map();
     this.#backends.refresh(draft);
     this.#peers.refresh(draft);
+    this.#certificates.refresh(draft);
     if (!this.#settled) {
       this.#settled = true;
       this.#backends.pool.dropHints();
       this.#peers.pool.dropHints();
     }
     return draft.finish();
+  }
+
+  /** The own certificate that has a file. */
+  certificateOf(file: string): string | undefined {
+    return this.#certificates.nameOf(file);
   }
 
   /** Drops lingering routes from the gateway map; those that came back meanwhile stay. */
@@ -139,7 +147,7 @@ export class Planner {
         this.#backends.setSlice(next.name, decodeEndpoints(next), owner);
         break;
       case 'own-certificate':
-        this.#setCertificate(draft, next.name, decodeCertificate(next), owner);
+        this.#certificates.set(next.name, decodeCertificate(next));
         break;
       case 'peer': {
         const peer = decodePeer(next);
@@ -167,7 +175,7 @@ export class Planner {
         this.#backends.setSlice(key.name, undefined, key);
         break;
       case 'own-certificate':
-        this.#setCertificate(draft, key.name, undefined, key);
+        this.#certificates.set(key.name, undefined);
         break;
       case 'peer':
         this.#peers.drop(draft, key.name, key);
@@ -184,6 +192,7 @@ export class Planner {
     this.#hosts.set(host.name, { id, host, paths });
     this.#state.replace(draft, 'path', before?.paths.keys() ?? [], paths, owner);
     this.#putHostKey(draft, host.name, id, owner);
+    this.#certificates.setOwner(host.name, host.namespace);
     const kept = new Set<string>();
     for (const route of routesOf(host)) {
       kept.add(route.id);
@@ -202,6 +211,7 @@ export class Planner {
     this.#hosts.delete(name);
     this.#state.replace(draft, 'path', before.paths.keys(), new Map(), owner);
     this.#putHostKey(draft, name, undefined, owner);
+    this.#certificates.setOwner(name, undefined);
     for (const { id } of routesOf(before.host)) this.#dropRoute(draft, id, owner);
   }
 
@@ -232,21 +242,6 @@ export class Planner {
     }
     this.#splits.set(host, new Map(split.routes.map((route) => [route.routeId, route])));
     for (const { routeId } of split.routes) if (this.#routes.has(routeId)) this.#dirty.set(routeId, owner);
-  }
-
-  #setCertificate(draft: Draft, name: string, next: CertificateEntry | undefined, owner: Owner): void {
-    const before = this.#certificates.get(name);
-    if (next === undefined) this.#certificates.delete(name);
-    else {
-      this.#certificates.set(name, next);
-      this.#state.certificates.set(next.file, next);
-      if (before?.file !== next.file) draft.add({ kind: 'certificate-add', certificate: next }, owner);
-      else if (before.pem !== next.pem) draft.add({ kind: 'certificate-update', certificate: next }, owner);
-    }
-    if (before !== undefined && before.file !== next?.file) {
-      this.#state.certificates.delete(before.file);
-      draft.add({ kind: 'certificate-remove', certificate: before }, owner);
-    }
   }
 
   /** The backend resource that a route is served from here, where it is. */

@@ -57,9 +57,18 @@ const split = [
   `http-request set-var(txn.sticky) var(txn.cookie),field(1,.),concat(.,txn.route),map_str(${mapFile('sticky')}) if { var(txn.cookie) -m found }`,
 ];
 
+/** What two readers could take differently is not for any backend to read. */
+const framing = [
+  // HAProxy 2.6 passes "chunked," on, which other readers may not take for chunks.
+  'http-request deny deny_status 400 if { req.fhdr(transfer-encoding) -m found } !{ req.fhdr(transfer-encoding) -m str -i chunked }',
+  // Behind an upgrade to HTTP/2 requests would reach a backend that no rule here has seen; HAProxy 3.2 refuses it itself.
+  'http-request del-header upgrade if { req.hdr(upgrade) -m str -i h2c }',
+];
+
+/** Who the client is says this entry alone. CGI and WSGI make one name of "-" and "_". */
 const headers = [
-  'http-request del-header x-headgate- -m beg',
-  'http-request del-header x-forwarded- -m beg',
+  ...['x-headgate', 'x_headgate', 'x-forwarded', 'x_forwarded'].map((name) => `http-request del-header ${name} -m beg`),
+  ...['forwarded', 'x-real-ip', 'x_real_ip'].map((name) => `http-request del-header ${name}`),
   'http-request add-header x-forwarded-for %[src]',
   'http-request add-header x-forwarded-proto %[ssl_fc,iif(https,http)]',
   'http-request add-header x-forwarded-host %[req.fhdr(host)]',
@@ -101,7 +110,7 @@ function responses(cluster: string): string[] {
 export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners'>): string[] {
   const proxied = listeners.proxyProtocol ? ' accept-proxy' : '';
   const tls = `ssl crt-list ${files.crtList} alpn h2,http/1.1`;
-  const rules = [...normalForm, ...route, ...split, ...headers, ...targets, ...responses(cluster)];
+  const rules = [...framing, ...normalForm, ...route, ...split, ...headers, ...targets, ...responses(cluster)];
   if (!listeners.tlsPassthrough) {
     return [
       'frontend entry',
@@ -148,6 +157,9 @@ export function gateway({ listeners }: Pick<Fixed, 'listeners'>): string[] {
       `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} !{ req.fhdr(x-headgate-route) -m found }`,
       `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} { var(txn.slot),nbsrv gt 0 } or ${probe} { stopping } { var(txn.slot) -m found }`,
       `http-request return status 503 content-type text/plain string "no endpoint\\n" if ${probe}`,
+      // Over HTTP/2 a 200 agrees to an upgrade (RFC 8441, section 5), which a backend that answers 200 has not done.
+      'http-request set-var(txn.upgrade) req.fhdr(upgrade)',
+      'http-response set-status 502 if { var(txn.upgrade) -m found } { status 200:299 }',
       'http-request del-header x-headgate- -m beg',
       'use_backend %[var(txn.slot)] if { var(txn.slot),nbsrv gt 0 } or { stopping } { var(txn.slot) -m found }',
       `default_backend ${NOTHING}`,

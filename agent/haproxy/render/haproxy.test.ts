@@ -306,7 +306,13 @@ describe('certificates', () => {
 
   test('are added, replaced and removed at runtime', async () => {
     const [first, second] = [await ca.leaf('one.example', ['a.new.example']), await ca.leaf('two.example')];
-    await eu.apply({ upserts: [certificate('d/new', ['a.new.example', '*.w.example'], first)], removals: [] });
+    const hosts = ['a.new.example', 'b.new.example', '*.w.example'].map((name) =>
+      host(name, [{ path: '/', at: { eu: 'd/shop/80' } }]),
+    );
+    await eu.apply({
+      upserts: [...hosts, certificate('d/new', ['a.new.example', '*.w.example'], first)],
+      removals: [],
+    });
     expect([await common('a.new.example'), await common('x.w.example')]).toEqual(['one.example', 'one.example']);
     expect(await common('y.x.w.example')).toBe('default.headgate.invalid');
     await eu.apply({ upserts: [certificate('d/new', ['a.new.example', '*.w.example'], second)], removals: [] });

@@ -27,8 +27,14 @@ export function route(host: string, { path, exact = false, at }: RouteShape): Ro
   };
 }
 
+/** Its owner is the namespace of its first route's backends. */
 export function host(name: string, routes: RouteShape[], defaultRoute?: RouteShape): Resource {
-  const body = Host.create({ name, namespace: 'shop', routes: routes.map((shape) => route(name, shape)) });
+  const [backend = ''] = Object.values(routes[0]?.at ?? {});
+  const body = Host.create({
+    name,
+    namespace: backend.split('/')[0] ?? '',
+    routes: routes.map((shape) => route(name, shape)),
+  });
   const full =
     defaultRoute === undefined ? body : { ...body, defaultRoute: { ...route(`${name} default`, defaultRoute) } };
   return resource('host', name, Host.encode(full).finish());
