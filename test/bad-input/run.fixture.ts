@@ -10,10 +10,8 @@ const PATIENCE_MS = 20_000;
 
 export const ANY = '127.0.0.1:0';
 export const HUB_PORTS = ['--grpc', ANY, '--http', ANY, '--ops', ANY];
-export const AGENT_PORTS = [
-  ...['--listen-http', ANY, '--listen-https', ANY],
-  ...['--listen-gateway', ANY, '--ops', ANY],
-];
+const TRAFFIC = ['--listen-http', ANY, '--listen-https', ANY, '--listen-gateway', ANY];
+export const AGENT_PORTS = [...TRAFFIC, '--ops', ANY];
 
 export interface Around {
   readonly env?: Readonly<Record<string, string>>;
@@ -45,17 +43,10 @@ export const readOnly = (folder: string): string =>
 export const sized = (folder: string, size: string): string => `mount -t tmpfs -o size=${size} none '${folder}'`;
 
 /** Nothing on standard output, and one line on standard error: code, what and why, how to mend. */
-export function expectRefusal(
-  { code, stdout, stderr }: Finished,
-  exit: 1 | 2,
-  error: string,
-  ...words: string[]
-): void {
-  expect(stdout, stderr).toBe('');
-  expect(stderr).toMatch(/^HG\d{4} [^\n]+; [^\n]+\n$/);
-  expect(stderr).toContain(error);
-  for (const word of words) expect(stderr).toContain(word);
-  expect(code, stderr).toBe(exit);
+export function expectRefusal(finished: Finished, code: 1 | 2, error: string, ...words: string[]): void {
+  const stderr = expect.stringMatching(/^HG\d{4} [^\n]+; [^\n]+\n$/) as string;
+  expect(finished).toEqual({ code, stdout: '', stderr });
+  for (const word of [error, ...words]) expect(finished.stderr).toContain(word);
 }
 
 /** A port that somebody else listens on. */

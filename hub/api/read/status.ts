@@ -33,7 +33,8 @@ export function fleetStatus(view: HubView): StatusResponse {
       remedy: uid === null ? 'start its agent with the join token' : 'see the log of its agent',
       place: '',
     }));
-  const attention = [...absent, ...events.filter((event) => event.severity === 'Error')];
+  // A warning is a mistake too: a policy that names no cluster does less than its author thinks.
+  const attention = [...absent, ...events];
   const policies =
     state.trafficPolicies.size +
     state.hostClaims.size +
