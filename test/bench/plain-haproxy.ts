@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, haproxyBinary } from '../../agent/haproxy/testing/rig.ts';
+import { ask } from './haproxy-socket.ts';
+
+const MAP = 'hosts.map';
 
 /** What a plain HAProxy has in common with a rendered one: everything but the rules. */
 const common = (folder: string): string[] => [
@@ -53,12 +56,21 @@ export class PlainHaproxy implements AsyncDisposable {
     return await PlainHaproxy.#start(['  http-request return status 200 content-type text/plain string ok']);
   }
 
+  /** Answers 200 to hosts that are in its map, 404 to others. The map is empty at first. */
+  static async mapped(): Promise<PlainHaproxy> {
+    return await PlainHaproxy.#start([
+      `  http-request return status 200 content-type text/plain string ok if { req.hdr(host),map_str(${MAP}) -m found }`,
+      '  http-request return status 404',
+    ]);
+  }
+
   static async #start(rules: readonly string[]): Promise<PlainHaproxy> {
     const folder = await mkdtemp(join(tmpdir(), 'headgate-bench-'));
     const port = await freePort();
     const file = join(folder, 'haproxy.cfg');
+    await writeFile(join(folder, MAP), '');
     await writeFile(file, [...common(folder), 'frontend in', `  bind 127.0.0.1:${port}`, ...rules, ''].join('\n'));
-    const child = spawn(haproxyBinary, ['-db', '-f', file], { stdio: 'ignore' });
+    const child = spawn(haproxyBinary, ['-db', '-f', file], { cwd: folder, stdio: 'ignore' });
     const haproxy = new PlainHaproxy(port, child, folder);
     await listens(port, child);
     return haproxy;
@@ -66,6 +78,10 @@ export class PlainHaproxy implements AsyncDisposable {
 
   get socket(): string {
     return join(this.#folder, 'worker.sock');
+  }
+
+  async addHost(host: string): Promise<void> {
+    await ask(this.socket, `add map ${MAP} ${host} 1`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,6 +7,7 @@ import { endpointSlice, ingress, ingressClass, service } from '../../../cli/demo
 import { reloadsOf } from '../../../cli/demo/measures.ts';
 import { ProcessFleet } from '../../../cli/demo/process-fleet.ts';
 import { Pods } from '../../fleet/pods.ts';
+import { cpuSeconds } from '../machine.ts';
 import { Connection } from './poller.ts';
 import { type LoadResult, SteadyLoad } from './steady-load.ts';
 
@@ -113,6 +114,13 @@ export class BenchFleet implements AsyncDisposable {
       async (name) => [name, await patiently(this.processes.cluster(name).data)] as const,
     );
     return new Map(await Promise.all(counts));
+  }
+
+  /** Seconds of CPU so far: the hub's, and all cluster agents' together. */
+  async cpu(): Promise<{ readonly hub: number; readonly agents: number }> {
+    const agents = [...this.processes.clusters.values()].map(async ({ agent }) => await cpuSeconds(agent.pid));
+    const all = await Promise.all(agents);
+    return { hub: await cpuSeconds(this.processes.hub.pid), agents: all.reduce((sum, one) => sum + one, 0) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
