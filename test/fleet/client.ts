@@ -8,6 +8,8 @@ export interface Ask {
   readonly host: string;
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Loopback address to come from. */
+  readonly from?: string;
 }
 
 export interface Reply {
@@ -21,7 +23,7 @@ export interface Reply {
   readonly cookie: string | undefined;
 }
 
-/** Answers by cluster; what failed by status (`none` where there was no answer). */
+/** Answers by cluster; what failed by status and body (`none` and the error where no answer came). */
 export interface Tally {
   readonly total: number;
   readonly byCluster: ReadonlyMap<string, number>;
@@ -35,7 +37,7 @@ const PARALLEL = 24;
 export class Client {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: PARALLEL });
 
-  async ask({ entry, host, path = '/', headers = {} }: Ask): Promise<Reply> {
+  async ask({ entry, host, path = '/', headers = {}, from }: Ask): Promise<Reply> {
     const colon = entry.lastIndexOf(':');
     return await new Promise((resolve) => {
       const failed = (error: Error): void =>
@@ -47,6 +49,7 @@ export class Client {
           port: entry.slice(colon + 1),
           path,
           headers: { ...headers, host },
+          ...(from === undefined ? {} : { localAddress: from }),
           timeout: TIMEOUT_MS,
         },
         (response) => {
@@ -73,8 +76,8 @@ export class Client {
     let left = count;
     const worker = async (): Promise<void> => {
       while (left-- > 0) {
-        const { pod, status } = await this.ask(ask);
-        if (pod === undefined) add(failed, String(status ?? 'none'));
+        const { pod, status, text } = await this.ask(ask);
+        if (pod === undefined) add(failed, `${status ?? 'none'} ${text.trim()}`);
         else add(byCluster, pod.cluster);
       }
     };

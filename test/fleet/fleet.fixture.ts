@@ -89,21 +89,21 @@ export class TestFleet implements AsyncDisposable {
   }
 
   /** Waits until `count` requests at an entry are answered in these shares, each within 4 σ, and none fails. */
-  async shares(cluster: string, host: string, asked: Weights, count = 100): Promise<void> {
+  async expectShares(cluster: string, host: string, asked: Weights, count = 100, path = '/'): Promise<void> {
     let last = '';
     await eventually(
       async () => {
-        const seen = await this.sample(cluster, host, count);
+        const seen = await this.sample(cluster, host, count, path);
         last = seen.failed.size > 0 ? `failed: ${JSON.stringify([...seen.failed])}` : '';
         last ||= farFrom(seen.byCluster, asked) ?? '';
         return last === '';
       },
-      () => `${host} at ${cluster}: ${last}`,
+      () => `${host}${path} at ${cluster}: ${last}`,
     );
   }
 
   /** Waits until an entry answers a host with this status. */
-  async status(cluster: string, host: string, status: number, path = '/'): Promise<void> {
+  async expectStatus(cluster: string, host: string, status: number, path = '/'): Promise<void> {
     let last: Reply | undefined;
     await eventually(
       async () => (last = await this.ask(cluster, host, { path })).status === status,
@@ -112,7 +112,7 @@ export class TestFleet implements AsyncDisposable {
   }
 
   /** Waits until a returning client is served by this cluster. */
-  async revisited(entry: string, host: string, cookie: string, cluster: string): Promise<void> {
+  async expectReturn(entry: string, host: string, cookie: string, cluster: string): Promise<void> {
     let last: Reply | undefined;
     await eventually(
       async () => (last = await this.ask(entry, host, { headers: { cookie } })).pod?.cluster === cluster,
@@ -145,18 +145,18 @@ export function wholeNamespace(name: string): string {
   return `{ group: "", kind: Namespace, name: ${name} }`;
 }
 
-/** A TrafficPolicy. @param spec its fields in flow style, without the outer braces. */
+/** A TrafficPolicy. @param spec its fields in flow style, without the outer braces; @param target empty: the fleet */
 export function trafficPolicy(
   namespace: string,
   spec: string,
-  target: string | undefined = wholeNamespace(namespace),
+  target: string = wholeNamespace(namespace),
   name = 'app',
 ): string {
   return `---
 apiVersion: headgate.dev/v1alpha1
 kind: TrafficPolicy
 metadata: { name: ${name}, namespace: ${namespace} }
-spec: { targetRefs: [${target ?? ''}], ${spec} }
+spec: { targetRefs: [${target}], ${spec} }
 `;
 }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { TestFleet, tier, trafficPolicy } from './fleet.fixture.ts';
+import type { Weights } from './shares.ts';
 
 let fleet: TestFleet;
 beforeAll(async () => {
@@ -12,7 +13,7 @@ describe('contributions', () => {
   test('of several clusters merge into one route, and each entry serves its own first', async () => {
     const host = 'merge.example';
     fleet.writeAll({ namespace: 'merge', host }, { eu: 1, us: 2, ap: 3 });
-    for (const entry of ['eu', 'us', 'ap']) await fleet.shares(entry, host, { [entry]: 1 }, 30);
+    for (const entry of ['eu', 'us', 'ap']) await fleet.expectShares(entry, host, { [entry]: 1 }, 30);
     const routes = (await fleet.list('routes')).filter((route) => route['host'] === host);
     expect(routes).toHaveLength(1);
     expect(routes[0]?.['clusters']).toMatchObject([
@@ -25,23 +26,23 @@ describe('contributions', () => {
   test('spill in proportion to ready endpoints where the entry has none, and come back', async () => {
     const host = 'spill.example';
     fleet.writeAll({ namespace: 'spill', host }, { eu: 0, us: 3, ap: 1 });
-    await fleet.shares('eu', host, { us: 3, ap: 1 }, 500);
+    await fleet.expectShares('eu', host, { us: 3, ap: 1 }, 500);
     fleet.write('us', { namespace: 'spill', host, ready: 1 });
-    await fleet.shares('eu', host, { us: 1, ap: 1 }, 500);
+    await fleet.expectShares('eu', host, { us: 1, ap: 1 }, 500);
     fleet.write('ap', { namespace: 'spill', host, ready: 0 });
-    await fleet.shares('eu', host, { us: 1 });
+    await fleet.expectShares('eu', host, { us: 1 });
     fleet.write('us', { namespace: 'spill', host, ready: 0 });
-    await fleet.status('eu', host, 503);
+    await fleet.expectStatus('eu', host, 503);
     fleet.write('eu', { namespace: 'spill', host, ready: 2 });
-    await fleet.shares('eu', host, { eu: 1 });
-    await fleet.shares('us', host, { eu: 1 });
+    await fleet.expectShares('eu', host, { eu: 1 });
+    await fleet.expectShares('us', host, { eu: 1 });
   });
 
   test('are answered where the host is declared, and nowhere else', async () => {
     const host = 'declared.example';
     fleet.writeAll({ namespace: 'declared', host }, { eu: 1, us: 1 });
-    await fleet.shares('eu', host, { eu: 1 }, 20);
-    await fleet.status('ap', host, 404);
+    await fleet.expectShares('eu', host, { eu: 1 }, 20);
+    await fleet.expectStatus('ap', host, 404);
   });
 });
 
@@ -50,48 +51,50 @@ describe('cordon', () => {
     const host = 'cordon.example';
     const app = { namespace: 'cordon', host };
     fleet.writeAll(app, { eu: 1, us: 1 });
-    await fleet.shares('eu', host, { eu: 1 });
+    await fleet.expectShares('eu', host, { eu: 1 });
     await fleet.fleet.must(['cordon', 'eu']);
-    await fleet.shares('eu', host, { us: 1 });
+    await fleet.expectShares('eu', host, { us: 1 });
     fleet.write('us', { ...app, ready: 0 });
-    await fleet.shares('eu', host, { eu: 1 });
-    await fleet.shares('us', host, { eu: 1 });
+    await fleet.expectShares('eu', host, { eu: 1 });
+    await fleet.expectShares('us', host, { eu: 1 });
     fleet.write('eu', { ...app, ready: 0 });
-    await fleet.status('eu', host, 503);
+    await fleet.expectStatus('eu', host, 503);
     fleet.writeAll(app, { eu: 1, us: 1 });
-    await fleet.shares('eu', host, { us: 1 });
+    await fleet.expectShares('eu', host, { us: 1 });
     await fleet.fleet.must(['uncordon', 'eu']);
-    await fleet.shares('eu', host, { eu: 1 });
+    await fleet.expectShares('eu', host, { eu: 1 });
   });
 });
 
+/** Cookies of returning clients, by the cluster that served them first. */
+async function visit(host: string, count: number): Promise<Map<string, string[]>> {
+  const cookies = new Map<string, string[]>();
+  for (let i = 0; i < count; i++) {
+    const { pod, cookie } = await fleet.ask('ap', host);
+    if (pod !== undefined && cookie !== undefined)
+      cookies.set(pod.cluster, [...(cookies.get(pod.cluster) ?? []), cookie]);
+  }
+  return cookies;
+}
+
+/** Clusters that serve these clients now. */
+async function revisit(host: string, cookies: readonly string[]): Promise<Set<string | undefined>> {
+  const replies = await Promise.all(
+    cookies.map(async (cookie) => await fleet.ask('ap', host, { headers: { cookie } })),
+  );
+  return new Set(replies.map(({ pod, status }) => pod?.cluster ?? `status ${status}`));
+}
+
+function sticky(namespace: string, weights: Weights): string {
+  return trafficPolicy(namespace, `tiers: [${tier(weights)}], affinity: { drain: 5s }`);
+}
+
 describe('affinity', () => {
-  /** Cookies of returning clients, by the cluster that served them first. */
-  async function visit(host: string, count: number): Promise<Map<string, string[]>> {
-    const cookies = new Map<string, string[]>();
-    for (let i = 0; i < count; i++) {
-      const { pod, cookie } = await fleet.ask('ap', host);
-      if (pod !== undefined && cookie !== undefined)
-        cookies.set(pod.cluster, [...(cookies.get(pod.cluster) ?? []), cookie]);
-    }
-    return cookies;
-  }
-
-  /** Clusters that serve these clients now. */
-  async function revisit(host: string, cookies: readonly string[]): Promise<Set<string | undefined>> {
-    const replies = await Promise.all(
-      cookies.map(async (cookie) => await fleet.ask('ap', host, { headers: { cookie } })),
-    );
-    return new Set(replies.map(({ pod, status }) => pod?.cluster ?? `status ${status}`));
-  }
-
   test('keeps returning clients while weights change, and moves them when the drain is over', async () => {
     const host = 'sticky.example';
     fleet.writeAll({ namespace: 'sticky', host }, { eu: 1, us: 1, ap: 1 });
-    const spec = (weights: Record<string, number>) =>
-      trafficPolicy('sticky', `tiers: [${tier(weights)}], affinity: { drain: 5s }`);
-    await fleet.apply(spec({ eu: 1, us: 1 }));
-    await fleet.shares('ap', host, { eu: 1, us: 1 });
+    await fleet.apply(sticky('sticky', { eu: 1, us: 1 }));
+    await fleet.expectShares('ap', host, { eu: 1, us: 1 });
     const cookies = await visit(host, 30);
     const eu = cookies.get('eu') ?? [];
     const us = cookies.get('us') ?? [];
@@ -99,30 +102,30 @@ describe('affinity', () => {
     expect(eu.length).toBeGreaterThan(2);
     expect(await revisit(host, eu)).toEqual(new Set(['eu']));
     expect(await revisit(host, us)).toEqual(new Set(['us']));
-    await fleet.apply(spec({ us: 99, eu: 1 }));
-    await fleet.shares('ap', host, { us: 99, eu: 1 });
+    await fleet.apply(sticky('sticky', { us: 99, eu: 1 }));
+    await fleet.expectShares('ap', host, { us: 99, eu: 1 });
     expect(await revisit(host, eu)).toEqual(new Set(['eu']));
 
-    await fleet.apply(spec({ us: 1 }));
-    await fleet.shares('ap', host, { us: 1 });
+    await fleet.apply(sticky('sticky', { us: 1 }));
+    await fleet.expectShares('ap', host, { us: 1 });
     expect(await revisit(host, eu)).toEqual(new Set(['eu']));
     expect(await revisit(host, us)).toEqual(new Set(['us']));
-    await fleet.revisited('ap', host, eu[0] ?? '', 'us');
+    await fleet.expectReturn('ap', host, eu[0] ?? '', 'us');
     expect(await revisit(host, eu)).toEqual(new Set(['us']));
   });
 
   test('outlives a cordon for the drain', async () => {
     const host = 'drained.example';
     fleet.writeAll({ namespace: 'drained', host }, { eu: 1, us: 1, ap: 1 });
-    await fleet.apply(trafficPolicy('drained', `tiers: [${tier({ eu: 1, us: 1 })}], affinity: { drain: 5s }`));
-    await fleet.shares('ap', host, { eu: 1, us: 1 });
+    await fleet.apply(sticky('drained', { eu: 1, us: 1 }));
+    await fleet.expectShares('ap', host, { eu: 1, us: 1 });
     const { eu = [] } = Object.fromEntries(await visit(host, 20));
     await fleet.fleet.must(['cordon', 'eu']);
-    await fleet.shares('ap', host, { us: 1 });
+    await fleet.expectShares('ap', host, { us: 1 });
     expect(await revisit(host, eu)).toEqual(new Set(['eu']));
-    await fleet.revisited('ap', host, eu[0] ?? '', 'us');
+    await fleet.expectReturn('ap', host, eu[0] ?? '', 'us');
     await fleet.fleet.must(['uncordon', 'eu']);
-    await fleet.shares('ap', host, { eu: 1, us: 1 });
+    await fleet.expectShares('ap', host, { eu: 1, us: 1 });
   });
 
   test('with a forged cookie stays inside the split', async () => {
