@@ -41,7 +41,7 @@ function run(given: Case): SplitResult {
     affinity: given.drain === undefined ? undefined : { drainMs: BigInt(given.drain) },
   };
   const clusters = new Map<string, ClusterCondition>();
-  for (const cluster of ['eu', 'us', 'ap']) {
+  for (const cluster of new Set(['eu', 'us', 'ap', ...Object.keys(given.ready)])) {
     if (given.unknown?.includes(cluster) === true) continue;
     clusters.set(cluster, {
       cordoned: given.cordoned?.includes(cluster) ?? false,
@@ -114,6 +114,19 @@ describe('without tiers', () => {
     const result = run(given);
     expect(shares(result)).toEqual(expected);
     expect(result.reasons).toEqual(why);
+  });
+
+  test('at most eight share a spill, those with most ready; the others are fallbacks', () => {
+    const many = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`c${index}`, index + 1]));
+    const { shares: shared, fallbacks, reasons } = run({ ready: { eu: 0, ...many } });
+    expect(shared.map(({ cluster }) => cluster)).toEqual(['c9', 'c8', 'c7', 'c6', 'c5', 'c4', 'c3', 'c2']);
+    expect(shared.reduce((sum, { share }) => sum + share, 0)).toBe(100_000);
+    expect(fallbacks).toContain('c0');
+    expect(reasons).toEqual([
+      'eu: no ready endpoint',
+      'c1: 8 others have more ready endpoints',
+      'c0: 8 others have more ready endpoints',
+    ]);
   });
 
   test('fallbacks: usable by ready count, then cordoned; not the one that has everything', () => {

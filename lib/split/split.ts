@@ -1,12 +1,12 @@
 import { shareByTiers, type TierOutcome } from './tiers.ts';
 import { apportion } from './apportion.ts';
-import { SHARE_UNITS, type SplitInput, type SplitMemory, type SplitResult } from './types.ts';
+import { MAX_SHARES, SHARE_UNITS, type SplitInput, type SplitMemory, type SplitResult } from './types.ts';
 import { grades, usability, type Usability } from './usability.ts';
 
 /**
  * Where new requests for one route go that enter at `input.self`. Pure and deterministic: the order of maps
  * does not matter. Without tiers the entry serves itself first, then the others in proportion to their ready
- * endpoints; with tiers only clusters that a tier gives a weight are ever used. Graded: fresh clusters, else
+ * endpoints (at most `MAX_SHARES` of them); with tiers only clusters that a tier gives a weight are ever used. Graded: fresh clusters, else
  * stale ones that policy deweights, else cordoned ones, else nothing (503).
  */
 export function splitRoute(input: SplitInput): SplitResult {
@@ -59,12 +59,15 @@ function localFirst(input: SplitInput, usable: readonly string[]): TierOutcome {
   const base = { tier: 0, reasons: [], wellSince: [], keeps: [], recheckAt: undefined };
   if (usable.includes(input.self)) return { ...base, shares: new Map([[input.self, SHARE_UNITS]]) };
   if (usable.length === 0) return { ...base, shares: new Map() };
+  // Most ready first; the others go on as fallbacks.
+  const largest = usable.slice(0, MAX_SHARES);
   const parts = apportion(
     SHARE_UNITS,
-    usable.map((cluster) => input.ready.get(cluster) ?? 0),
+    largest.map((cluster) => input.ready.get(cluster) ?? 0),
   );
-  const shares = usable.map((cluster, index): [string, number] => [cluster, parts[index] ?? 0]);
-  return { ...base, shares: new Map(shares.filter(([, part]) => part > 0)) };
+  const shares = largest.map((cluster, index): [string, number] => [cluster, parts[index] ?? 0]);
+  const left = usable.slice(MAX_SHARES).map((cluster) => `${cluster}: ${MAX_SHARES} others have more ready endpoints`);
+  return { ...base, reasons: left, shares: new Map(shares.filter(([, part]) => part > 0)) };
 }
 
 /**

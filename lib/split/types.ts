@@ -3,6 +3,9 @@ import type { Traffic } from '../../proto/gen/headgate/v1/configured.ts';
 /** Shares are in units of 1/100,000. */
 export const SHARE_UNITS = 100_000;
 
+/** Clusters that one split may name with a share: each is a rule that every request at HAProxy meets. */
+export const MAX_SHARES = 8;
+
 /** What is known of one cluster, for every route alike. */
 export interface ClusterCondition {
   readonly cordoned: boolean;

@@ -1,7 +1,7 @@
-import { SHARE_UNITS } from '../../../lib/split/types.ts';
+import { MAX_SHARES, SHARE_UNITS } from '../../../lib/split/types.ts';
 
 /** Targets that one draw may choose from: each is one frontend rule. */
-export const MAX_TARGETS = 8;
+export const MAX_TARGETS = MAX_SHARES;
 /** Backends tried in order when the drawn one has no live server; rules that only such requests meet. */
 export const MAX_FALLBACKS = 16;
 
