@@ -1,6 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 
 import type { DataPlaneStatus } from './haproxy/data-plane.ts';
+import { reloadReasons } from './haproxy/mirror.ts';
 
 /** Sets a counter to what was counted elsewhere; such counts only rise. */
 function follow(counter: Counter<string>, counts: ReadonlyMap<string, number>, label: string): void {
@@ -16,7 +17,10 @@ export function registerDataPlaneMetrics(registry: Registry, status: () => DataP
     help: 'HAProxy reloads since this agent started, by reason.',
     labelNames: ['reason'],
     registers,
-    collect: (): void => follow(reloads, status().reloads, 'reason'),
+    collect: (): void => {
+      const none = reloadReasons.map((reason) => [reason, 0] as const);
+      follow(reloads, new Map([...none, ...status().reloads]), 'reason');
+    },
   });
   const commands: Counter<string> = new Counter({
     name: 'headgate_runtime_commands_total',

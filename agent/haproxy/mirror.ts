@@ -24,7 +24,12 @@ import type { Failure } from './runtime/executor.ts';
 import { healthFile, NO_HEALTH } from './runtime/health.ts';
 import { observe, observeServers } from './runtime/observe.ts';
 
-export type ReloadReason = NonNullable<Change['reload']> | 'configuration' | 'repair';
+export const reloadReasons = ['configuration', 'pool-refill', 'repair'] as const satisfies readonly (
+  | Change['reload']
+  | 'configuration'
+  | 'repair'
+)[];
+export type ReloadReason = (typeof reloadReasons)[number];
 
 export interface MirrorOptions {
   readonly build: HaproxyBuild;

@@ -2,7 +2,9 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
 import { type Address, formatAddress } from '../config/address.ts';
 import { listen } from '../config/listen.ts';
+import { HeadgateError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { printable } from '../printable.ts';
 
 export interface ReadinessCheck {
   /** RFC 1123 label; also the path under /readyz. */
@@ -60,13 +62,15 @@ async function answer(options: OpsOptions, method: string, target: string, respo
     case 'healthz':
       return await readiness(options.checks, name, url.searchParams.has('verbose'), response);
     case 'metrics': {
-      const own = await options.registry.metrics();
-      const more = (await options.more?.()) ?? '';
+      if (name !== undefined) break;
+      // prom-client writes Nan, which the format does not know.
+      const own = (await options.registry.metrics()).replaceAll(/ Nan$/gm, ' NaN');
+      const more = await others(options);
       return text(response, 200, `${own}${more}`, options.registry.contentType);
     }
     default:
-      return text(response, 404, 'not found: try /livez, /readyz?verbose, /metrics\n');
   }
+  return text(response, 404, 'not found: try /livez, /readyz?verbose, /metrics\n');
 }
 
 async function readiness(
@@ -77,12 +81,32 @@ async function readiness(
 ): Promise<void> {
   const asked = only === undefined ? checks : checks.filter((check) => check.name === only);
   if (only !== undefined && asked.length === 0) return text(response, 404, 'no such check\n');
-  const results = await Promise.all(asked.map(async ({ name, check }) => ({ name, why: await check() })));
+  const results = await Promise.all(asked.map(async (one) => ({ name: one.name, why: await reason(one) })));
   const failed = results.filter((result) => result.why !== undefined);
   const lines = results.map(({ name, why }) => (why === undefined ? `[+]${name} ok` : `[-]${name} failed: ${why}`));
   const end = failed.length === 0 ? 'ok' : 'not ready';
   const shown = verbose || failed.length > 0 ? [...lines, end] : [end];
   return text(response, failed.length === 0 ? 200 : 503, `${shown.join('\n')}\n`);
+}
+
+/** What others count is left out while they cannot be asked. */
+async function others({ more, log }: OpsOptions): Promise<string> {
+  try {
+    return (await more?.()) ?? '';
+  } catch (error) {
+    log.warn('metrics without those of others', { error });
+    return '';
+  }
+}
+
+/** Why a check fails, on one line; one that throws has failed. */
+async function reason({ check }: ReadinessCheck): Promise<string | undefined> {
+  try {
+    const why = await check();
+    return why === undefined ? undefined : printable(why);
+  } catch (error) {
+    return HeadgateError.from(error).line();
+  }
 }
 
 function text(response: ServerResponse, status: number, body: string, type = 'text/plain; charset=utf-8'): void {
