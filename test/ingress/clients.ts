@@ -35,9 +35,18 @@ export class Http1 {
   }
 
   async ask({ host, path, method = 'GET', headers = {}, body }: Question): Promise<Answer> {
+    // Node gives some methods' bodies no length by itself.
+    const length = body === undefined ? {} : { 'content-length': body.length };
     return await new Promise((resolve, reject) => {
       const call = request(
-        { agent: this.#agent, host: '127.0.0.1', port: this.#port, method, path, headers: { ...headers, host } },
+        {
+          agent: this.#agent,
+          host: '127.0.0.1',
+          port: this.#port,
+          method,
+          path,
+          headers: { ...headers, ...length, host },
+        },
         (response) => {
           const chunks: Buffer[] = [];
           response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -139,6 +148,6 @@ export class Http2 implements AsyncDisposable {
 }
 
 function answer(status: number, headers: IncomingHttpHeaders, body: Buffer): Answer {
-  const isEcho = status === 200 && headers['content-type'] === 'application/json';
+  const isEcho = body.length > 0 && headers['content-type'] === 'application/json';
   return { status, headers, body, echo: isEcho ? (JSON.parse(body.toString('utf8')) as Echo) : undefined };
 }

@@ -19,7 +19,10 @@ beforeAll(async () => {
         rules: HOSTS.map((name) => ({ host: `${name}.example`, paths: [{ path: '/', to: name }] })),
       }),
     ],
-    mark: [...served('mark', pod('a')), ingress('mark', { rules: [{ host: 'mark.example', paths: [{ path: '/', to: 'mark' }] }] })],
+    mark: [
+      ...served('mark', pod('a')),
+      ingress('mark', { rules: [{ host: 'mark.example', paths: [{ path: '/', to: 'mark' }] }] }),
+    ],
     crash: [slice('crash', pod('crash-1')), slice('crash', pod('crash-2'))],
   }));
   await cluster.serves('mark.example', '/', 'a');
@@ -30,12 +33,12 @@ afterAll(async () => await cluster[Symbol.asyncDispose]());
 
 /** Polls until these pods, all and alone, answer a row of requests; none: 503. */
 async function servedBy(name: string, pods: readonly string[]): Promise<void> {
-  const expected = pods.length === 0 ? [503] : [...pods].sort();
+  const expected = pods.length === 0 ? ['503'] : [...pods].sort();
   let seen: unknown;
   const check = async (): Promise<boolean> => {
     const answers = new Set<string | number>();
     for (let i = 0; i < 8; i++) answers.add(await cluster.who(`${name}.example`));
-    seen = [...answers].sort();
+    seen = [...answers].map(String).sort();
     return JSON.stringify(seen) === JSON.stringify(expected);
   };
   await eventually(`${name} served by ${expected.join()}`, check).catch((error: unknown) => {
@@ -45,8 +48,8 @@ async function servedBy(name: string, pods: readonly string[]): Promise<void> {
 
 /** A file with one slice per pod of the service `name`. */
 function write(name: string, pods: Readonly<Record<string, Conditions>>, port?: string): void {
-  const slices = Object.entries(pods).map(
-    ([pod, conditions]): KubeObject => slice(name, cluster.pod(pod), conditions, port),
+  const slices = Object.entries(pods).map(([pod, conditions]): KubeObject =>
+    slice(name, cluster.pod(pod), conditions, port),
   );
   cluster.write(name, ...slices);
 }
@@ -71,13 +74,17 @@ describe('conditions', () => {
     await servedBy('pick', readyOne ? ['a', 'b'] : ['b']);
     cluster.write('pick');
     await servedBy('pick', []);
+    expect(String((await cluster.get('pick.example')).body)).toBe('no endpoint\n');
   });
 });
 
 test('several slices make one Service, and an endpoint in two of them counts once', async () => {
   write('many', { a: READY, b: READY, c: READY });
   await servedBy('many', ['a', 'b', 'c']);
-  const twice = { ...slice('many', cluster.pod('a')), metadata: { name: 'many-again', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'many' } } };
+  const twice = {
+    ...slice('many', cluster.pod('a')),
+    metadata: { name: 'many-again', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'many' } },
+  };
   cluster.write('many', twice, slice('many', cluster.pod('a')), slice('many', cluster.pod('b')));
   await servedBy('many', ['a', 'b']);
   cluster.write('many', twice);
@@ -92,21 +99,24 @@ test('an IPv6 endpoint serves, beside an IPv4 one', async () => {
   await servedBy('six', ['six']);
   write('six', { six: READY, b: READY });
   await servedBy('six', ['b', 'six']);
+  write('six', { six: READY });
+  await servedBy('six', ['six']);
+  expect((await cluster.get('six.example')).echo?.headers['x-forwarded-for']).toBe('127.0.0.1');
 });
 
 test('endpoints that change under traffic cost no request', async () => {
   write('move', { a: READY });
   await servedBy('move', ['a']);
   const answers: (string | number)[] = [];
-  let going = true;
+  const stop = new AbortController();
   const load = (async () => {
-    while (going) answers.push(await cluster.who('move.example'));
+    while (!stop.signal.aborted) answers.push(await cluster.who('move.example'));
   })();
   for (const pods of [['b'], ['b', 'c'], ['c'], ['a', 'b', 'c'], ['a']]) {
     write('move', Object.fromEntries(pods.map((pod) => [pod, READY])));
     await servedBy('move', pods);
   }
-  going = false;
+  stop.abort();
   await load;
   expect(answers.length).toBeGreaterThan(20);
   expect(answers.filter((answer) => typeof answer === 'number')).toEqual([]);

@@ -29,6 +29,11 @@ export interface IngressShape {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
+/** The same object in another namespace. */
+export function inNamespace(namespace: string, object: KubeObject): KubeObject {
+  return { ...object, metadata: { ...(object['metadata'] as object), namespace } };
+}
+
 export function ingress(name: string, shape: IngressShape): KubeObject {
   const { rules, defaultBackend, tls, className = 'headgate', annotations = {} } = shape;
   return {

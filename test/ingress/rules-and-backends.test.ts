@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ingress, ingressClass, type Rule, served, service, slice } from './objects.ts';
+import { ingress, ingressClass, type KubeObject, type Rule, served, service, slice } from './objects.ts';
 import { eventually, OneCluster } from './one-cluster.ts';
 
 // What rules lead to: default backends, ports of Services, whose Ingress it is, and what is answered where
@@ -174,11 +174,19 @@ describe('rules without a host and default backends', () => {
   });
 });
 
-describe('IngressClass', () => {
-  const at = (host: string, className: string | null, annotations: Record<string, string> = {}) =>
-    ingress('classed', { className, annotations, rules: [rule(host, '/', 'a')] });
-  const old = (name: string) => ({ 'kubernetes.io/ingress.class': name });
+function classed(host: string, className: string | null, annotations: Record<string, string> = {}): KubeObject {
+  return ingress('classed', { className, annotations, rules: [rule(host, '/', 'a')] });
+}
 
+const old = (name: string) => ({ 'kubernetes.io/ingress.class': name });
+
+/** The standing classes and one that is to change hands. */
+function classes(controller: string): KubeObject[] {
+  const other = ingressClass('other', false, 'other.example/controller');
+  return [ingressClass('headgate'), other, ingressClass('passed-on', false, controller)];
+}
+
+describe('IngressClass', () => {
   test.each([
     ['ours by name', 'headgate', {}, 'a'],
     ['of another controller', 'other', {}, 404],
@@ -191,18 +199,20 @@ describe('IngressClass', () => {
     const host = `${what.replaceAll(/\W/g, '-')}.class.example`;
     cluster.write(
       'classed',
-      at(host, className, annotations),
+      classed(host, className, annotations),
       ingress('mark', { rules: [rule('mark.example', '/', 'a')] }),
     );
     // Both are in one file, and so in one report: when the mark is seen, so is what the class makes of the other.
     await cluster.serves('mark.example', '/', 'a');
     await cluster.serves(host, '/', expected);
+    // What is ours is ours still.
+    expect(await cluster.who(ONE, '/a')).toBe('a');
     cluster.write('classed');
     await cluster.serves('mark.example', '/', 404);
   });
 
   test('the default mark takes in Ingresses without a class, and lets them go', async () => {
-    cluster.write('classed', at('default.class.example', null));
+    cluster.write('classed', classed('default.class.example', null));
     cluster.write('classes', ingressClass('headgate', true), ingressClass('other', false, 'other.example/controller'));
     await cluster.serves('default.class.example', '/', 'a');
     cluster.write('classes', ingressClass('headgate'), ingressClass('other', true, 'other.example/controller'));
@@ -212,12 +222,7 @@ describe('IngressClass', () => {
   });
 
   test('a class that changes hands takes its Ingresses along', async () => {
-    const classes = (controller: string) => [
-      ingressClass('headgate'),
-      ingressClass('other', false, 'other.example/controller'),
-      ingressClass('passed-on', false, controller),
-    ];
-    cluster.write('classed', at('hands.class.example', 'passed-on'));
+    cluster.write('classed', classed('hands.class.example', 'passed-on'));
     cluster.write('classes', ...classes('other.example/controller'));
     expect(await cluster.who('hands.class.example')).toBe(404);
     cluster.write('classes', ...classes('headgate.dev/ingress'));
