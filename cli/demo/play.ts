@@ -1,4 +1,5 @@
 import { isAlive } from '../../agent/haproxy/process/stop.ts';
+import { API_VERSION } from '../../lib/policy/schemas.ts';
 import { HOSTS, NAMESPACE, type DemoFleet } from './fleet.ts';
 import { sample, type Client, type Load } from './load.ts';
 import { endpointSlice, ingress, service } from './manifests.ts';
@@ -80,7 +81,11 @@ async function localFirst({ fleet, client, sabotage }: Play) {
   const failed = [...seen.values()].reduce((sum, tally) => sum + tally.failed, 0);
   await sabotage.when('local-first', async () => {
     for (const { namespace, name } of await routePolicies(fleet, HOSTS.cart)) {
-      await fleet.must(['delete', 'trafficpolicy', name, '-n', namespace]);
+      const metadata = { namespace, name };
+      await fleet.must(
+        ['delete', '-f', '-'],
+        JSON.stringify({ apiVersion: API_VERSION, kind: 'TrafficPolicy', metadata }),
+      );
     }
     await until(async () => crossed(await atEveryEntry(fleet, client, HOSTS.cart, 60)) === 0, LIVE_MS);
   });
