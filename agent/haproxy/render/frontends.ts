@@ -38,10 +38,13 @@ const normalForm = [
 const HOST = 'req.fhdr(host),host_only,rtrim(.),lower';
 const PATH_LOOKUP = `concat(,txn.path,'#'),map_beg(${mapFile('path')})`;
 
-// A wildcard stands for one label, which is not empty.
+/** A wildcard stands for one label (as lib/domain/host-name requestHost has it), not for whatever precedes a dot. */
+const UNDER_WILDCARD =
+  "{ req.fhdr(host) -m reg -i '^[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\\.[-a-z0-9_.]+(:[0-9]*)?$' }";
+
 const route = [
   `http-request set-var(txn.host) ${HOST},map_str(${mapFile('host')})`,
-  `http-request set-var(txn.host) ${HOST},field(2,.,0),map_str(${mapFile('wildcard')}) if !{ var(txn.host) -m found } !{ req.fhdr(host) -m beg . }`,
+  `http-request set-var(txn.host) ${HOST},field(2,.,0),map_str(${mapFile('wildcard')}) if !{ var(txn.host) -m found } ${UNDER_WILDCARD}`,
   `http-request set-var(txn.route) var(txn.host),${PATH_LOOKUP}`,
   `http-request set-var(txn.route) str(${hostId(ANY_HOST)}),${PATH_LOOKUP} if !{ var(txn.route) -m found }`,
   'http-request return status 404 content-type text/plain string "no route\\n" if !{ var(txn.route) -m found }',
@@ -63,6 +66,9 @@ const framing = [
   'http-request deny deny_status 400 if { req.fhdr(transfer-encoding) -m found } !{ req.fhdr(transfer-encoding) -m str -i chunked }',
   // Behind an upgrade to HTTP/2 requests would reach a backend that no rule here has seen; HAProxy 3.2 refuses it itself.
   'http-request del-header upgrade if { req.hdr(upgrade) -m str -i h2c }',
+  // A proxy behind us would drop the headers that a client names here (RFC 9110, 7.6.1): ours among them.
+  'http-request set-header connection upgrade if { req.fhdr(connection) -m found } { req.fhdr(upgrade) -m found }',
+  'http-request del-header connection if !{ req.fhdr(upgrade) -m found }',
 ];
 
 /** Who the client is says this entry alone. CGI and WSGI make one name of "-" and "_". */

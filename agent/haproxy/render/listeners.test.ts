@@ -147,6 +147,32 @@ test('WebSocket through the entry, and through the gateway hop', async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
+test('an upgrade that a pod behind the gateway hop declines is none to the client, and HTTP/2 is never offered', async () => {
+  const crossing = host('far.example', [{ path: '/', at: { us: 'd/shop/80' } }]);
+  await using us = await Rig.start('us', ca, { upserts: [...resources(), crossing, peer('eu', [])], removals: [] });
+  await using eu = await Rig.start('eu', ca, {
+    upserts: [
+      ...resources(),
+      crossing,
+      peer('us', [`127.0.0.1:${us.gateway}`]),
+      split('far.example', [{ path: '/', shares: [{ cluster: 'us', share: 100_000 }] }]),
+    ],
+    removals: [],
+  });
+  const ask = (name: string, protocol: string) =>
+    eu.get(name, '/', {
+      connection: 'Upgrade, X-Forwarded-For',
+      upgrade: protocol,
+      'sec-websocket-version': '13',
+      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    });
+  expect((await ask('far.example', 'websocket')).status).toBe(502);
+  expect((await ask('shop.example', 'websocket')).status).toBe(200);
+  expect((await ask('shop.example', 'h2c')).status).toBe(200);
+  expect(shop.requests.at(-1)?.headers).not.toHaveProperty('upgrade');
+  expect(shop.requests.at(-1)?.headers['connection'] ?? '').not.toContain('forwarded');
+});
+
 test('a gateway with another cluster’s name gets nothing', async () => {
   await using us = await Rig.start('us', ca, { upserts: [...resources(), peer('eu', [])], removals: [] });
   await using eu = await Rig.start('eu', ca, {
