@@ -1,4 +1,4 @@
-import { request } from 'node:http';
+import { type ClientRequest, request } from 'node:http';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Conditions, ingress, type KubeObject, served, service, slice } from './objects.ts';
@@ -52,6 +52,12 @@ function write(name: string, pods: Readonly<Record<string, Conditions>>, port?: 
     slice(name, cluster.pod(pod), conditions, port),
   );
   cluster.write(name, ...slices);
+}
+
+/** A request whose body is written by and by. */
+function post(name: string, path: string): ClientRequest {
+  const headers = { host: `${name}.example` };
+  return request({ host: '127.0.0.1', port: cluster.http, method: 'POST', path, headers });
 }
 
 const READY: Conditions = { ready: true };
@@ -125,9 +131,10 @@ test('endpoints that change under traffic cost no request', async () => {
 test('an endpoint that terminates finishes what it has and gets nothing new', async () => {
   write('drain', { a: READY });
   await servedBy('drain', ['a']);
-  const upload = request({ host: '127.0.0.1', port: cluster.http, method: 'POST', headers: { host: 'drain.example' } });
+  const upload = post('drain', '/upload');
   const answered = once(upload, 'response') as Promise<[NodeJS.ReadableStream & { statusCode: number }]>;
   upload.write('first ');
+  await eventually('the upload has begun', () => Promise.resolve(cluster.pod('a').busy('/upload') === 1));
   write('drain', { a: { ready: false, serving: true, terminating: true }, b: READY });
   await servedBy('drain', ['b']);
   upload.end('second');
@@ -154,7 +161,7 @@ test('a pod that dies with requests in flight costs those and no other', async (
   write('pick', { fragile: READY, b: READY });
   await servedBy('pick', ['b', 'fragile']);
   const inFlight = Array.from({ length: 4 }, () => {
-    const call = request({ host: '127.0.0.1', port: cluster.http, method: 'POST', headers: { host: 'pick.example' } });
+    const call = post('pick', '/half');
     // On a connection to the pod that served before, HAProxy closes without an answer, so that the client may retry.
     const ended = new Promise<number | 'closed'>((resolve) => {
       call.once('response', (response) => resolve(response.resume().statusCode ?? 0));
@@ -164,7 +171,7 @@ test('a pod that dies with requests in flight costs those and no other', async (
     return { call, ended };
   });
   // Both pods have their half of them before one dies.
-  await eventually('requests in flight', () => Promise.resolve(cluster.pod('fragile').busy() === 2));
+  await eventually('requests in flight', () => Promise.resolve(cluster.pod('fragile').busy('/half') === 2));
   await cluster.pod('fragile').kill();
   const after: (string | number)[] = [];
   for (let i = 0; i < 60; i++) after.push(await cluster.who('pick.example'));

@@ -11,6 +11,8 @@ import { type Pod, startPod } from './pods.ts';
 
 /** How long a change may take until a client sees it: far more than it does, for a machine under load. */
 const PATIENCE_MS = 10_000;
+/** Another HAProxy than the distribution's. */
+const HAPROXY = process.env['HEADGATE_TEST_HAPROXY'];
 
 /** A hub, one agent on a folder of manifests, its HAProxy, and pods: all real, on loopback. */
 export class OneCluster implements AsyncDisposable {
@@ -18,17 +20,17 @@ export class OneCluster implements AsyncDisposable {
   readonly http: number;
   readonly https: number;
   readonly client: Http1;
-  readonly #pods = new Map<string, Pod>();
-  readonly #data: string;
+  readonly #pods: Map<string, Pod>;
+  readonly #cleanup: AsyncDisposableStack;
 
-  private constructor(data: string, fleet: ProcessFleet, pods: readonly Pod[]) {
-    this.#data = data;
+  private constructor(fleet: ProcessFleet, pods: Map<string, Pod>, cleanup: AsyncDisposableStack) {
     this.fleet = fleet;
+    this.#pods = pods;
+    this.#cleanup = cleanup;
     const { http, https } = fleet.cluster('eu');
     this.http = portOf(http);
     this.https = portOf(https);
     this.client = new Http1(this.http);
-    for (const pod of pods) this.#pods.set(pod.name, pod);
   }
 
   /** @param files manifests by file name, there before the agent starts; `pods` to start, by name. */
@@ -36,16 +38,19 @@ export class OneCluster implements AsyncDisposable {
     pods: readonly string[],
     files: (pod: (name: string) => Pod) => Readonly<Record<string, readonly KubeObject[]>>,
   ): Promise<OneCluster> {
+    await using cleanup = new AsyncDisposableStack();
     // Short, since HAProxy's UNIX sockets lie below it.
     const data = mkdtempSync(join(tmpdir(), 'hg-'));
-    const started = await Promise.all(pods.map(async (name) => await startPod(name)));
-    const byName = new Map(started.map((pod) => [pod.name, pod]));
-    const fleet = await ProcessFleet.start(data);
-    for (const [file, objects] of Object.entries(files((name) => find(byName, name)))) {
+    cleanup.defer(() => rmSync(data, { recursive: true, force: true }));
+    const started = new Map<string, Pod>();
+    cleanup.defer(async () => void (await Promise.all([...started.values()].map(async (pod) => await pod.kill()))));
+    for (const pod of await Promise.all(pods.map(async (name) => await startPod(name)))) started.set(pod.name, pod);
+    const fleet = cleanup.use(await ProcessFleet.start(data));
+    for (const [file, objects] of Object.entries(files((name) => find(started, name)))) {
       fleet.folder('eu').write(`${file}.yaml`, textOf(objects));
     }
-    await fleet.addCluster('eu');
-    return new OneCluster(data, fleet, started);
+    await fleet.addCluster('eu', HAPROXY === undefined ? [] : ['--haproxy', HAPROXY]);
+    return new OneCluster(fleet, started, cleanup.move());
   }
 
   pod(name: string): Pod {
@@ -95,9 +100,7 @@ export class OneCluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.client.close();
-    await this.fleet.stop();
-    await Promise.all([...this.#pods.values()].map(async (pod) => await pod.kill()));
-    rmSync(this.#data, { recursive: true, force: true });
+    await this.#cleanup.disposeAsync();
   }
 }
 

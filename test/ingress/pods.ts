@@ -1,6 +1,12 @@
 import { hash } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
 /** What every pod answers: who it is and what reached it. */
@@ -20,8 +26,8 @@ export interface Pod {
   readonly name: string;
   readonly address: string;
   readonly port: number;
-  /** Requests begun and not ended. */
-  busy(): number;
+  /** Requests for a path, and their query, that have begun and not ended. */
+  busy(url: string): number;
   /** As a crash would: no listener, no connection. */
   kill(): Promise<void>;
 }
@@ -32,11 +38,11 @@ export const DOWNLOAD = '/download/';
 /** A real HTTP server on loopback that echoes; it also takes any upgrade and sends back what it gets. */
 export async function startPod(name: string, address: '127.0.0.1' | '::1' = '127.0.0.1'): Promise<Pod> {
   const sockets = new Set<Socket>();
-  let busy = 0;
+  const busy = new Map<string, number>();
   const server = echoServer(name);
-  server.on('request', (_request, response: ServerResponse) => {
-    busy += 1;
-    response.once('close', () => (busy -= 1));
+  server.on('request', ({ url = '' }: IncomingMessage, response: ServerResponse) => {
+    busy.set(url, (busy.get(url) ?? 0) + 1);
+    response.once('close', () => busy.set(url, (busy.get(url) ?? 0) - 1));
   });
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
@@ -47,7 +53,7 @@ export async function startPod(name: string, address: '127.0.0.1' | '::1' = '127
     name,
     address,
     port: (server.address() as AddressInfo).port,
-    busy: () => busy,
+    busy: (url) => busy.get(url) ?? 0,
     kill: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
       for (const socket of sockets) socket.destroy();

@@ -23,6 +23,15 @@ beforeAll(async () => {
       service('ports', { http: 80, admin: 8080 }),
       slice('ports', pod('a'), {}, 'http'),
       slice('ports', pod('b'), {}, 'admin'),
+      service('both', { http: 80, admin: 8080 }),
+      // One slice, one endpoint, two ports.
+      {
+        ...slice('both', pod('c')),
+        ports: [
+          { name: 'http', port: pod('c').port },
+          { name: 'admin', port: pod('d').port },
+        ],
+      },
       ingress('ports', {
         rules: [
           {
@@ -32,6 +41,8 @@ beforeAll(async () => {
               { path: '/name', to: 'ports:http' },
               { path: '/admin-number', to: 'ports:8080' },
               { path: '/admin-name', to: 'ports:admin' },
+              { path: '/both-http', to: 'both:80' },
+              { path: '/both-admin', to: 'both:admin' },
               { path: '/no-number', to: 'ports:81' },
               { path: '/no-name', to: 'ports:nothing' },
             ],
@@ -51,6 +62,8 @@ test.each([
   ['/name', 'a'],
   ['/admin-number', 'b'],
   ['/admin-name', 'b'],
+  ['/both-http', 'c'],
+  ['/both-admin', 'd'],
   ['/no-number', 503],
   ['/no-name', 503],
 ])('ports by number and by name: %s', async (path, expected) => {
