@@ -49,6 +49,8 @@ export interface DataPlaneStatus {
   readonly ready: boolean;
   /** Why not, or what is being mended; empty when all is well. */
   readonly reason: string;
+  /** What went wrong lately and was mended, for example a crash; empty when nothing did. */
+  readonly note: string;
   readonly version: string;
   readonly pid: number | undefined;
   /** Addresses really listened on, host:port. */

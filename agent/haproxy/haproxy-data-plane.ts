@@ -12,6 +12,7 @@ import type {
   GatewayCredentials,
   ResourceVerdict,
 } from './data-plane.ts';
+import { Keeper } from './keeper.ts';
 import { openLoadable } from './loadable.ts';
 import { Mirror } from './mirror.ts';
 import type { Change } from './model/change.ts';
@@ -26,7 +27,7 @@ import { showProcesses } from './process/master.ts';
 import { probeHaproxy } from './process/probe.ts';
 import type { HaproxyBuild } from './process/probe.ts';
 import { parseState, STATE_FILE } from './process/state-file.ts';
-import { MASTER_SOCKET } from './process/stop.ts';
+import { findNoted, MASTER_SOCKET } from './process/stop.ts';
 import { fetchMetrics, labelSlots } from './runtime/exporter.ts';
 import type { Failure } from './runtime/executor.ts';
 
@@ -38,18 +39,9 @@ export interface DataPlaneRim {
   readonly signal: AbortSignal;
 }
 
-/** Milliseconds. */
-const LOOK_EVERY = 1_000;
-const REPAIR_EVERY = 30_000;
-/** Routes that went away stay known to the gateway listener for so long. */
-const LINGER = 30_000;
-/** The pool is refilled when nothing was applied for so long, or at once when it is nearly dry. */
-const QUIET = 1_000;
-const RESTART_BASE = 250;
-const RESTART_CAP = 10_000;
 /** Peer slots at first; they grow like the others. */
 const PEER_SLOTS = 16;
-/** Time that connections get to end when HAProxy is stopped. */
+/** Milliseconds that connections get to end when HAProxy is stopped. */
 const STOP_GRACE = 2_000;
 /** Longest path of a UNIX socket, without its last zero byte (sun_path). */
 const SOCKET_PATH = 107;
@@ -65,6 +57,13 @@ export async function openDataPlane(options: DataPlaneOptions, rim: DataPlaneRim
   return new HaproxyDataPlane(options, rim, await probeHaproxy(options.haproxy));
 }
 
+interface Opened {
+  readonly mirror: Mirror;
+  readonly planner: Planner;
+  readonly fixed: Fixed;
+  readonly keeper: Keeper;
+}
+
 class HaproxyDataPlane implements DataPlane {
   readonly #options: DataPlaneOptions;
   readonly #rim: DataPlaneRim;
@@ -73,16 +72,10 @@ class HaproxyDataPlane implements DataPlane {
   readonly #signal: AbortSignal;
   /** What HAProxy has taken, to go back to. */
   readonly #good = new Inventory();
-  readonly #lingering: { readonly routes: readonly string[]; readonly until: number }[] = [];
-  #opened: { readonly mirror: Mirror; readonly planner: Planner; readonly fixed: Fixed } | undefined;
+  #opened: Opened | undefined;
   #queue: Promise<unknown> = Promise.resolve();
-  #watching: Promise<void> | undefined;
-  #wake = new AbortController();
-  #reason = 'not started';
-  #appliedAt = 0;
-  #repairedAt = 0;
-  #restarts = 0;
-  #restartAt = 0;
+  #keeping: Promise<void> | undefined;
+  #stopped = false;
 
   constructor(options: DataPlaneOptions, rim: DataPlaneRim, build: HaproxyBuild) {
     this.#options = options;
@@ -124,29 +117,36 @@ class HaproxyDataPlane implements DataPlane {
         clock,
         log,
         signal: this.#signal,
-        onEvent: () => this.#wake.abort(),
+        onEvent: () => this.#opened?.keeper.wake(),
       });
       const delta = { upserts: [...desired.all()].filter((one) => !isLocal(one)), removals: [] };
       const change = planner.apply(delta);
       const unloadable = await openLoadable(mirror, planner, before);
-      this.#opened = { mirror, planner, fixed };
-      this.#reason = '';
-      this.#repairedAt = this.#appliedAt = clock.now();
-      this.#watching = this.#watch();
+      const keeper = new Keeper({
+        mirror,
+        planner,
+        folder,
+        spares,
+        clock,
+        log,
+        signal: this.#signal,
+        inTurn: (job) => this.#inTurn(job),
+      });
+      this.#opened = { mirror, planner, fixed, keeper };
+      this.#keeping = keeper.run();
       return this.#judge(delta, change, unloadable);
     });
   }
 
   async apply(delta: ResourceDelta): Promise<readonly ResourceVerdict[]> {
     return await this.#inTurn(async () => {
-      const { mirror, planner } = this.#need();
+      const { mirror, planner, keeper } = this.#need();
       const foreign = {
         upserts: delta.upserts.filter((one) => !isLocal(one)),
         removals: delta.removals.filter((one) => !isLocal(one)),
       };
       const change = planner.apply(foreign);
-      this.#linger(change);
-      this.#appliedAt = this.#rim.clock.now();
+      keeper.applied(change);
       let failures: readonly Failure[] = [];
       try {
         failures = await mirror.carryOut(change);
@@ -165,11 +165,13 @@ class HaproxyDataPlane implements DataPlane {
   }
 
   status(): DataPlaneStatus {
-    const { mirror, planner, fixed } = this.#opened ?? {};
+    const { mirror, planner, fixed, keeper } = this.#opened ?? {};
+    const idle = this.#stopped ? 'stopped' : 'HAProxy is not running';
     const listeners = fixed?.listeners ?? this.#options.listeners;
     return {
-      ready: mirror?.serves === true,
-      reason: mirror?.serves === true ? this.#reason : this.#reason || 'HAProxy is not running',
+      ready: keeper?.serves === true,
+      reason: keeper?.serves === true ? keeper.problem : keeper?.problem || idle,
+      note: keeper?.note ?? '',
       version: this.#build.version,
       pid: mirror?.process.pid,
       http: listeners.http,
@@ -196,13 +198,12 @@ class HaproxyDataPlane implements DataPlane {
   async stop(): Promise<void> {
     await this[Symbol.asyncDispose]();
     await this.#opened?.mirror.process.stop(STOP_GRACE);
-    this.#reason = 'stopped';
+    this.#stopped = true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
-    this.#wake.abort();
-    await this.#watching;
+    await this.#keeping;
     await this.#queue;
     this.#opened?.mirror.close();
   }
@@ -224,7 +225,7 @@ class HaproxyDataPlane implements DataPlane {
    * does not name (a certificate whose host came) has no other version than the refused one.
    */
   async #undo(delta: ResourceDelta, failures: readonly Failure[]): Promise<void> {
-    const { mirror, planner } = this.#need();
+    const { mirror, planner, keeper } = this.#need();
     const upserts = new Map<string, Resource>();
     const removals = new Map<string, ResourceKey>();
     for (const { resource } of failures) {
@@ -235,7 +236,7 @@ class HaproxyDataPlane implements DataPlane {
       else upserts.set(`${type}/${name}`, good);
     }
     const change = planner.apply({ upserts: [...upserts.values()], removals: [...removals.values()] });
-    this.#linger(change);
+    keeper.applied(change);
     await mirror.carryOut(change);
     // Of a refused resource any part may be there or not: whatever is left over is found by looking.
     await mirror.repair();
@@ -281,14 +282,14 @@ class HaproxyDataPlane implements DataPlane {
     error: HeadgateError,
   ): Promise<readonly ResourceVerdict[]> {
     this.#rim.log.warn('a change was not mirrored', { error });
+    const { keeper, mirror } = this.#need();
     try {
-      await this.#revive();
-      await this.#need().mirror.repair();
-      this.#reason = '';
+      await keeper.revive();
+      await mirror.repair();
       return this.#judge(delta, change, failures);
     } catch (thrown) {
       const { code, message } = HeadgateError.from(thrown, 'HG5004');
-      this.#reason = message;
+      keeper.failed(message);
       return this.#judge(delta, change, failures).map((verdict) =>
         verdict.programmed
           ? { ...verdict, programmed: false, code, message, haproxy: undefined, transient: true }
@@ -296,85 +297,12 @@ class HaproxyDataPlane implements DataPlane {
       );
     }
   }
-
-  async #revive(): Promise<void> {
-    const { mirror } = this.#need();
-    if (mirror.process.alive()) return;
-    this.#rim.log.warn('haproxy died and is started again');
-    await mirror.start();
-    this.#restarts = 0;
-  }
-
-  #linger({ lingering }: Change): void {
-    if (lingering.length > 0) this.#lingering.push({ routes: lingering, until: this.#rim.clock.now() + LINGER });
-  }
-
-  async #watch(): Promise<void> {
-    const { clock, log } = this.#rim;
-    while (!this.#signal.aborted) {
-      const due = Math.min(
-        clock.now() + LOOK_EVERY,
-        this.#lingering[0]?.until ?? Infinity,
-        this.#need().mirror.executor.dueAt ?? Infinity,
-      );
-      await this.#sleep(Math.max(1, due - clock.now()));
-      if (this.#signal.aborted) return;
-      try {
-        await this.#inTurn(() => this.#tend());
-      } catch (thrown) {
-        const error = HeadgateError.from(thrown, 'HG5004');
-        this.#reason = error.message;
-        log.warn('haproxy cannot be mended', { error });
-      }
-    }
-  }
-
-  /** Sleeps until the time is over or something happens. */
-  async #sleep(ms: number): Promise<void> {
-    try {
-      await this.#rim.clock.sleep(ms, AbortSignal.any([this.#signal, this.#wake.signal]));
-    } catch {
-      this.#wake = new AbortController();
-    }
-  }
-
-  async #tend(): Promise<void> {
-    const { mirror, planner } = this.#need();
-    const { clock } = this.#rim;
-    const now = clock.now();
-    if (!mirror.process.alive()) {
-      if (now < this.#restartAt) return;
-      this.#restartAt = now + Math.min(RESTART_CAP, RESTART_BASE * 2 ** this.#restarts++);
-      await this.#revive();
-    } else await mirror.process.refresh();
-    if (mirror.isStranger || now - this.#repairedAt >= REPAIR_EVERY) {
-      await mirror.repair();
-      await mirror.process.trimLog();
-      this.#repairedAt = clock.now();
-    }
-    if ((mirror.executor.dueAt ?? Infinity) <= now) await mirror.executor.deleteDrained();
-    for (let next = this.#lingering[0]; next !== undefined && next.until <= now; next = this.#lingering[0]) {
-      this.#lingering.shift();
-      await mirror.carryOut(planner.forget(next.routes));
-    }
-    await this.#refill(now);
-    this.#reason = '';
-  }
-
-  /** One reload while it is quiet spares the next services theirs. */
-  async #refill(now: number): Promise<void> {
-    const { mirror, planner } = this.#need();
-    const { spares } = this.#options;
-    const quiet = now - this.#appliedAt >= QUIET;
-    if (planner.sparesLeft > (quiet ? spares / 2 : spares / 8)) return;
-    await mirror.carryOut(planner.grow(spares - planner.sparesLeft));
-  }
 }
 
 async function isRunning(folder: string): Promise<boolean> {
   return await showProcesses(join(folder, MASTER_SOCKET)).then(
     ({ worker }) => worker !== undefined,
-    () => false,
+    async () => (await findNoted(folder)) !== undefined,
   );
 }
 

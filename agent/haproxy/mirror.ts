@@ -117,6 +117,19 @@ export class Mirror {
     await this.saveState();
   }
 
+  /**
+   * Puts a new HAProxy, from the files, beside one that hangs or cannot be reached, and ends that: at once where
+   * its worker hangs, else when its connections have ended.
+   */
+  async replace(hangs: boolean): Promise<void> {
+    this.#client.reset();
+    this.executor.takeOver([]);
+    await this.#writeHealth(NO_HEALTH);
+    await this.process.replace(hangs, this.#options.signal);
+    await this.#connect();
+    await this.saveState();
+  }
+
   /** Writes what changed and runs it. @returns what HAProxy refused, with words. */
   async carryOut(change: Change): Promise<readonly Failure[]> {
     if (change.assignmentsChanged) await this.saveState();

@@ -59,6 +59,7 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
   context.checks.push({
     name: 'haproxy',
     check: () => (dataPlane.status().ready ? undefined : dataPlane.status().reason),
+    note: () => [dataPlane.status().reason, dataPlane.status().note].filter((words) => words !== '').join('; '),
   });
   const { http, https, gateway } = dataPlane.status();
   Object.assign(context.fields, { http, https, gateway });

@@ -3,10 +3,12 @@ import { silentLog } from '../log.ts';
 import { startOps } from './ops-server.ts';
 import { createRegistry } from './registry.ts';
 
+const absent = (): Promise<string> => Promise.reject(new Error('not running'));
+
 test('says why it is not ready, also where a check throws, and lives on', async () => {
   let why: string | undefined = 'the store\nis away';
   const checks = [
-    { name: 'store', check: () => why },
+    { name: 'store', check: () => why, note: () => (why === undefined ? 'it was away\nonce' : '') },
     {
       name: 'fleet',
       check: () => {
@@ -16,9 +18,8 @@ test('says why it is not ready, also where a check throws, and lives on', async 
     },
   ];
   const registry = createRegistry('hub');
-  const more = (): Promise<string> => Promise.reject(new Error('not running'));
   const address = { host: '127.0.0.1', port: 0 };
-  await using ops = await startOps({ address, registry, checks, more, log: silentLog });
+  await using ops = await startOps({ address, registry, checks, more: absent, log: silentLog });
   const get = async (path: string): Promise<[number, string]> => {
     const answer = await fetch(`http://${ops.address}${path}`);
     return [answer.status, await answer.text()];
@@ -29,7 +30,7 @@ test('says why it is not ready, also where a check throws, and lives on', async 
   expect(await get('/livez')).toEqual([200, 'ok\n']);
   why = undefined;
   expect(await get('/readyz')).toEqual([200, 'ok\n']);
-  expect(await get('/healthz?verbose')).toEqual([200, '[+]store ok\n[+]fleet ok\nok\n']);
+  expect(await get('/healthz?verbose')).toEqual([200, '[+]store ok: it was away\\u000aonce\n[+]fleet ok\nok\n']);
   expect((await get('/readyz/nothing'))[0]).toBe(404);
   expect((await get('/metrics/fleet'))[0]).toBe(404);
   const [status, metrics] = await get('/metrics');

@@ -11,6 +11,8 @@ export interface ReadinessCheck {
   readonly name: string;
   /** @returns undefined when ready, else why not. */
   readonly check: () => string | undefined | Promise<string | undefined>;
+  /** What to know while it is ready, for example what went wrong and was mended; empty when nothing did. */
+  readonly note?: () => string;
 }
 
 export interface OpsOptions {
@@ -81,9 +83,13 @@ async function readiness(
 ): Promise<void> {
   const asked = only === undefined ? checks : checks.filter((check) => check.name === only);
   if (only !== undefined && asked.length === 0) return text(response, 404, 'no such check\n');
-  const results = await Promise.all(asked.map(async (one) => ({ name: one.name, why: await reason(one) })));
+  const results = await Promise.all(
+    asked.map(async (one) => ({ name: one.name, why: await reason(one), note: printable(one.note?.() ?? '') })),
+  );
   const failed = results.filter((result) => result.why !== undefined);
-  const lines = results.map(({ name, why }) => (why === undefined ? `[+]${name} ok` : `[-]${name} failed: ${why}`));
+  const lines = results.map(({ name, why, note }) =>
+    why === undefined ? `[+]${name} ok${note === '' ? '' : `: ${note}`}` : `[-]${name} failed: ${why}`,
+  );
   const end = failed.length === 0 ? 'ok' : 'not ready';
   const shown = verbose || failed.length > 0 ? [...lines, end] : [end];
   return text(response, failed.length === 0 ? 200 : 503, `${shown.join('\n')}\n`);

@@ -12,7 +12,7 @@ import { sockets } from '../model/names.ts';
 import { askMaster, showProcesses } from './master.ts';
 import type { ProcessTable } from './master.ts';
 import type { HaproxyBuild } from './probe.ts';
-import { isAlive, MASTER_SOCKET, PID_FILE, sendSignal, stopHaproxy } from './stop.ts';
+import { findNoted, isAlive, MASTER_SOCKET, PID_FILE, sendSignal, stopHaproxy } from './stop.ts';
 
 export interface ProcessOptions {
   readonly build: HaproxyBuild;
@@ -28,6 +28,8 @@ export interface ProcessOptions {
 const START_TIMEOUT = 60_000;
 /** Memory that a check of the configuration may take, in MiB. */
 const CHECK_MEMORY = 2_048;
+/** Milliseconds; as long as a reload leaves old workers. */
+const END_REPLACED_AFTER = 600_000;
 const LOG_LIMIT = 8 << 20;
 
 const LOG_FILE = 'haproxy.log';
@@ -40,6 +42,10 @@ export class HaproxyProcess {
   readonly #options: ProcessOptions;
   readonly #master: string;
   #table: ProcessTable | undefined;
+  /** While HAProxy starts or reloads it may be silent. */
+  #busy = false;
+  /** Replaced by another; they serve what they have. */
+  #replaced: readonly { readonly table: ProcessTable; readonly until: number }[] = [];
   #onExit: () => void = () => {};
 
   constructor(options: ProcessOptions) {
@@ -61,20 +67,34 @@ export class HaproxyProcess {
     return this.#table?.worker;
   }
 
+  /** Master and worker while they run and nothing is being done to them. */
+  get settled(): { readonly master: number; readonly worker: number | undefined } | undefined {
+    return this.#busy || this.#table === undefined || !this.alive() ? undefined : this.#table;
+  }
+
   /** Whether the master that was started or adopted still runs. */
   alive(): boolean {
     return this.pid !== undefined && isAlive(this.pid);
   }
 
-  /** Takes over the HAProxy that answers in this folder. @returns whether there is one with a worker. */
+  /**
+   * Takes over the HAProxy that answers in this folder. One that does not, though it runs, is left to `clear`.
+   *
+   * @returns whether there is one with a worker.
+   */
   async adopt(): Promise<boolean> {
-    try {
-      await this.refresh();
-    } catch {
-      this.#table = undefined;
-      return false;
-    }
-    return this.worker !== undefined;
+    const answers = async (): Promise<boolean | undefined> =>
+      await this.refresh().then(
+        ({ worker }) => worker !== undefined,
+        () => undefined,
+      );
+    const first = await answers();
+    if (first !== undefined) return first;
+    this.#table = await findNoted(this.#options.folder);
+    if (this.#table === undefined) return false;
+    // Perhaps somebody stopped it.
+    for (const pid of processesOf(this.#table)) sendSignal(pid, 'SIGCONT');
+    return (await answers()) ?? false;
   }
 
   /** Reads the table of processes anew. @throws HG5004 where the master does not answer. */
@@ -107,6 +127,15 @@ export class HaproxyProcess {
    * @throws HG2002 where an address is taken, HG5002 where the configuration is refused, HG5004 otherwise.
    */
   async start(signal: AbortSignal): Promise<void> {
+    this.#busy = true;
+    try {
+      await this.#start(signal);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
     const { build, folder, configuration, log } = this.#options;
     await rm(this.#master, { force: true });
     const logFile = await open(join(folder, LOG_FILE), 'a', 0o600);
@@ -158,6 +187,53 @@ export class HaproxyProcess {
    */
   async reload(signal: AbortSignal): Promise<void> {
     await this.check();
+    this.#busy = true;
+    try {
+      await this.#reload(signal);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /**
+   * Starts another HAProxy on the same addresses and then ends this one: at once where its worker hangs, else once
+   * its connections have ended. Where the start fails this one stays as it is.
+   */
+  async replace(hangs: boolean, signal: AbortSignal): Promise<void> {
+    const old = this.#table;
+    try {
+      await this.start(signal);
+    } catch (error) {
+      this.#table = old;
+      throw error;
+    }
+    if (old === undefined) return;
+    if (hangs && old.worker !== undefined) sendSignal(old.worker, 'SIGKILL');
+    for (const pid of processesOf(old)) sendSignal(pid, 'SIGUSR1');
+    const until = this.#options.clock.now() + (hangs ? 0 : END_REPLACED_AFTER);
+    this.#replaced = [...this.#replaced, { table: old, until }];
+    this.endReplaced();
+  }
+
+  /** Ends what was replaced and has no connections any more, or has had its time. */
+  endReplaced(): void {
+    const now = this.#options.clock.now();
+    this.#replaced = this.#replaced.filter(({ table, until }) => {
+      // A worker ends when its master does, so a master that hangs is ended after its workers.
+      const [master, ...workers] = processesOf(table);
+      if (now < until && workers.some(isAlive)) return true;
+      for (const pid of [...workers, master]) if (pid !== undefined) sendSignal(pid, 'SIGKILL');
+      return false;
+    });
+  }
+
+  /** What HAProxy said last, on one line. */
+  async lastWords(): Promise<string> {
+    const words = alerts(await this.#logSince(Math.max(0, (await this.#logSize()) - 4_096)), 2);
+    return words === '' ? 'it left no word' : words;
+  }
+
+  async #reload(signal: AbortSignal): Promise<void> {
     const from = await this.#logSize();
     const before = await this.refresh();
     // 2.6 answers at once and empty, and its table tells how it went; 3.x answers when it knows.
@@ -179,6 +255,8 @@ export class HaproxyProcess {
   /** Lets connections end for `grace` milliseconds, then ends them. */
   async stop(grace: number): Promise<void> {
     const { clock, folder } = this.#options;
+    for (const { table } of this.#replaced) for (const pid of processesOf(table)) sendSignal(pid, 'SIGKILL');
+    this.#replaced = [];
     await stopHaproxy(folder, grace, clock, this.#table);
     this.#table = undefined;
   }
@@ -189,7 +267,7 @@ export class HaproxyProcess {
     const table = this.#table;
     this.#table = undefined;
     if (table === undefined) return;
-    const left = [table.master, ...(table.worker === undefined ? [] : [table.worker])];
+    const left = processesOf(table);
     for (const pid of left) sendSignal(pid, 'SIGKILL');
     while (left.some(isAlive)) await clock.sleep(5);
   }
@@ -225,6 +303,10 @@ export class HaproxyProcess {
   }
 }
 
+function processesOf({ master, worker, oldWorkers }: ProcessTable): readonly number[] {
+  return [master, ...(worker === undefined ? [] : [worker]), ...oldWorkers];
+}
+
 async function canConnect(path: string): Promise<boolean> {
   const socket = connect(path);
   try {
@@ -238,13 +320,16 @@ async function canConnect(path: string): Promise<boolean> {
 }
 
 /** HAProxy's own words for what is wrong, without its decoration, on one line. */
-function alerts(output: string): string {
-  return output
-    .split('\n')
-    .filter((line) => line.includes('[ALERT]'))
-    .map((line) => line.replace(/^.*\[ALERT\]\s*(\(\d+\)\s*)?:?\s*/, '').trim())
-    .slice(0, 5)
-    .join(' | ');
+function alerts(output: string, last?: number): string {
+  return (
+    output
+      .split('\n')
+      // Of servers, not of HAProxy.
+      .filter((line) => line.includes('[ALERT]') && !line.includes('has no server available'))
+      .map((line) => line.replace(/^.*\[ALERT\]\s*(\(\d+\)\s*)?:?\s*/, '').trim())
+      .slice(...(last === undefined ? [0, 5] : [-last]))
+      .join(' | ')
+  );
 }
 
 function startError(words: string, cause: unknown): HeadgateError {

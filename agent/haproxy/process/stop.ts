@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readFile, readlink, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../../lib/clock.ts';
 import { showProcesses, type ProcessTable } from './master.ts';
@@ -9,10 +9,10 @@ export const PID_FILE = 'haproxy.pid';
 
 /**
  * Ends the HAProxy of a folder: lets connections end for `grace` milliseconds, then ends them. Where none
- * answers, `known` is ended; where that is not given either, nothing happens.
+ * answers, `known` is ended, or the one that is noted in the folder; where there is none, nothing happens.
  */
 export async function stopHaproxy(folder: string, grace: number, clock: Clock, known?: ProcessTable): Promise<void> {
-  const table = await showProcesses(join(folder, MASTER_SOCKET)).catch(() => known);
+  const table = await showProcesses(join(folder, MASTER_SOCKET)).catch(() => known ?? findNoted(folder));
   if (table === undefined) return;
   const all = [table.master, ...(table.worker === undefined ? [] : [table.worker]), ...table.oldWorkers];
   for (const [name, wait] of [
@@ -25,6 +25,19 @@ export async function stopHaproxy(folder: string, grace: number, clock: Clock, k
   for (const pid of all) sendSignal(pid, 'SIGKILL');
   while (all.some(isAlive)) await clock.sleep(5);
   for (const name of [PID_FILE, MASTER_SOCKET]) await rm(join(folder, name), { force: true });
+}
+
+/** The HAProxy that is noted in a folder and runs there, though its master may not answer. Needs /proc. */
+export async function findNoted(folder: string): Promise<ProcessTable | undefined> {
+  try {
+    const master = Number(await readFile(join(folder, PID_FILE), 'utf8'));
+    if (!isAlive(master) || (await readlink(`/proc/${master}/cwd`)) !== (await realpath(folder))) return undefined;
+    const workers = (await readFile(`/proc/${master}/task/${master}/children`, 'utf8')).trim().split(' ').map(Number);
+    // In the order they were forked.
+    return { master, reloads: 0, failed: 0, worker: workers.at(-1), oldWorkers: workers.slice(0, -1) };
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether a process still runs. One that ended is gone even where nobody collects it, as in a container without init. */

@@ -1,0 +1,198 @@
+import type { Clock } from '../../lib/clock.ts';
+import { HeadgateError } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import type { Mirror } from './mirror.ts';
+import type { Change } from './model/change.ts';
+import type { Planner } from './plan/planner.ts';
+import { Pulse } from './process/pulse.ts';
+
+export interface KeeperOptions {
+  readonly mirror: Mirror;
+  readonly planner: Planner;
+  readonly folder: string;
+  /** Spare backends to hold ready. */
+  readonly spares: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Runs a job when no other one runs. */
+  readonly inTurn: (job: () => Promise<void>) => Promise<void>;
+}
+
+/** Milliseconds. */
+const LOOK_EVERY = 1_000;
+const REPAIR_EVERY = 30_000;
+/** Routes that went away stay known to the gateway listener for so long. */
+const LINGER = 30_000;
+/** The pool is refilled when nothing was applied for so long, or at once when it is nearly dry. */
+const QUIET = 1_000;
+/** Wait before HAProxy is started again, doubled each time until it has lived for STABLE. */
+const RESTART_BASE = 250;
+const RESTART_CAP = 10_000;
+const STABLE = 60_000;
+/** Deaths are told for so long after the last. */
+const REMEMBERED = 600_000;
+
+/**
+ * Keeps one HAProxy as it should be between changes: starts it again when it died, replaces it when it hangs, repairs
+ * what differs, ends what was drained, and refills the pool of spares.
+ */
+export class Keeper {
+  readonly #options: KeeperOptions;
+  readonly #pulse: Pulse;
+  readonly #lingering: { readonly routes: readonly string[]; readonly until: number }[] = [];
+  #wake = new AbortController();
+  #problem = '';
+  #appliedAt: number;
+  #repairedAt: number;
+  #deaths = 0;
+  #diedAt = -Infinity;
+  #lastWords = '';
+  #restarts = 0;
+  #startedAt = -Infinity;
+
+  constructor(options: KeeperOptions) {
+    const { mirror, folder, clock, log, signal } = options;
+    this.#options = options;
+    this.#repairedAt = this.#appliedAt = clock.now();
+    this.#pulse = new Pulse({
+      folder,
+      clock,
+      log,
+      signal,
+      subjects: () => mirror.process.settled,
+      onLost: () => {
+        // Whoever waits for its answer need not wait any longer.
+        mirror.close();
+        this.wake();
+      },
+    });
+  }
+
+  /** What is wrong now; empty when nothing is. */
+  get problem(): string {
+    return this.#pulse.ill?.words ?? this.#problem;
+  }
+
+  /** Whether requests can be answered, as far as is known. */
+  get serves(): boolean {
+    return this.#options.mirror.serves && this.#pulse.ill?.part !== 'worker';
+  }
+
+  /** What went wrong lately and was mended. */
+  get note(): string {
+    if (this.#options.clock.now() - this.#diedAt > REMEMBERED) return '';
+    const times = this.#deaths === 1 ? 'once' : `${this.#deaths} times`;
+    return `HAProxy was started again ${times} lately: ${this.#lastWords}`;
+  }
+
+  /** Looks after HAProxy until the signal aborts. */
+  async run(): Promise<void> {
+    await Promise.all([this.#pulse.run(), this.#watch()]);
+  }
+
+  /** Something happened that is worth a look now. */
+  wake(): void {
+    this.#wake.abort();
+  }
+
+  applied({ lingering }: Change): void {
+    const now = this.#options.clock.now();
+    this.#appliedAt = now;
+    if (lingering.length > 0) this.#lingering.push({ routes: lingering, until: now + LINGER });
+  }
+
+  failed(problem: string): void {
+    this.#problem = problem;
+  }
+
+  /** Starts HAProxy again where it died, not more often than it is worth. @throws HG5004 while that is put off. */
+  async revive(): Promise<void> {
+    const { mirror, clock, log } = this.#options;
+    if (mirror.process.alive()) return;
+    const now = clock.now();
+    if (now - this.#startedAt >= STABLE) this.#restarts = 0;
+    const wait = this.#restarts === 0 ? 0 : Math.min(RESTART_CAP, RESTART_BASE * 2 ** (this.#restarts - 1));
+    if (now - this.#startedAt < wait) {
+      throw new HeadgateError('HG5004', `HAProxy ended again and is started in ${wait} ms: ${this.#lastWords}`);
+    }
+    this.#restarts++;
+    this.#startedAt = now;
+    this.#mourn(await mirror.process.lastWords());
+    log.warn('haproxy died and is started again', { words: this.#lastWords });
+    await mirror.start();
+    this.#problem = '';
+  }
+
+  #mourn(words: string): void {
+    const now = this.#options.clock.now();
+    this.#deaths = now - this.#diedAt > REMEMBERED ? 1 : this.#deaths + 1;
+    this.#diedAt = now;
+    this.#lastWords = words;
+  }
+
+  async #watch(): Promise<void> {
+    const { clock, log, mirror, signal, inTurn } = this.#options;
+    while (!signal.aborted) {
+      const due = Math.min(
+        clock.now() + LOOK_EVERY,
+        this.#lingering[0]?.until ?? Infinity,
+        mirror.executor.dueAt ?? Infinity,
+      );
+      await this.#sleep(Math.max(1, due - clock.now()));
+      if (signal.aborted) return;
+      try {
+        await inTurn(() => this.#tend());
+      } catch (thrown) {
+        const error = HeadgateError.from(thrown, 'HG5004');
+        if (error.message !== this.#problem) log.warn('haproxy cannot be mended', { error });
+        this.#problem = error.message;
+      }
+    }
+  }
+
+  /** Sleeps until the time is over or something happens. */
+  async #sleep(ms: number): Promise<void> {
+    const { clock, signal } = this.#options;
+    try {
+      await clock.sleep(ms, AbortSignal.any([signal, this.#wake.signal]));
+    } catch {
+      this.#wake = new AbortController();
+    }
+  }
+
+  async #tend(): Promise<void> {
+    const { mirror, planner, clock, log } = this.#options;
+    const now = clock.now();
+    const { lost } = this.#pulse;
+    if (lost !== undefined && mirror.process.alive()) {
+      log.warn('haproxy is replaced', { why: lost.words });
+      this.#mourn(lost.words);
+      await mirror.replace(lost.part === 'worker' && !lost.unreachable);
+      this.#pulse.forget();
+    }
+    if (mirror.process.alive()) await mirror.process.refresh();
+    else await this.revive();
+    if (mirror.isStranger || now - this.#repairedAt >= REPAIR_EVERY) {
+      await mirror.repair();
+      await mirror.process.trimLog();
+      this.#repairedAt = clock.now();
+    }
+    mirror.process.endReplaced();
+    if ((mirror.executor.dueAt ?? Infinity) <= now) await mirror.executor.deleteDrained();
+    for (let next = this.#lingering[0]; next !== undefined && next.until <= now; next = this.#lingering[0]) {
+      this.#lingering.shift();
+      await mirror.carryOut(planner.forget(next.routes));
+    }
+    await this.#refill(now);
+    this.#problem = '';
+  }
+
+  /** One reload while it is quiet spares the next services theirs. */
+  async #refill(now: number): Promise<void> {
+    const { mirror, planner, spares } = this.#options;
+    const quiet = now - this.#appliedAt >= QUIET;
+    if (planner.sparesLeft > (quiet ? spares / 2 : spares / 8)) return;
+    await mirror.carryOut(planner.grow(spares - planner.sparesLeft));
+  }
+}

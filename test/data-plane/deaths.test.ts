@@ -1,0 +1,153 @@
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { sockets } from '../../agent/haproxy/model/names.ts';
+import { isAlive, MASTER_SOCKET } from '../../agent/haproxy/process/stop.ts';
+import { keepAliveLoad, PlaneBench, service, until } from '../../agent/haproxy/testing/plane.ts';
+import { report } from './report.ts';
+
+/** Time to notice that the promise gives, and what a busy machine may add. Milliseconds. */
+const NOTICED = 2_000 + 3_000;
+
+async function started(): Promise<PlaneBench> {
+  const bench = await PlaneBench.make();
+  const upstream = await bench.upstream('one');
+  await bench.start(service('shop', [upstream.port]));
+  return bench;
+}
+
+async function noticed({ plane }: PlaneBench): Promise<number> {
+  const { ms } = await until(
+    () => Promise.resolve(plane.status()),
+    ({ reason }) => reason !== '',
+  );
+  return ms;
+}
+
+async function mended({ plane }: PlaneBench): Promise<number> {
+  const { ms } = await until(
+    () => Promise.resolve(plane.status()),
+    ({ ready, reason }) => ready && reason === '',
+  );
+  return ms;
+}
+
+/** What was there before is there, and what is new comes. */
+async function works(bench: PlaneBench): Promise<void> {
+  const upstream = await bench.upstream('two');
+  expect((await bench.get('shop.example')).body).toBe('one');
+  await bench.apply(service('next', [upstream.port]));
+  expect((await bench.get('next.example')).body).toBe('two');
+}
+
+describe.concurrent('a process that does not answer', () => {
+  it('a stopped worker is noticed within 2 s and goes on, with the same pid', async () => {
+    await using bench = await started();
+    const worker = await bench.worker();
+    process.kill(worker, 'SIGSTOP');
+    const [seen, well] = [await noticed(bench), await mended(bench)];
+    report('worker stopped', { 'noticed ms': seen, 'well again ms': well });
+    expect(seen).toBeLessThan(NOTICED);
+    expect(await bench.worker()).toBe(worker);
+    await works(bench);
+  });
+
+  it('a worker that stays hung is noticed within 2 s and replaced from the last good files', async () => {
+    await using bench = await started();
+    const worker = await bench.worker();
+    const again = setInterval(() => isAlive(worker) && process.kill(worker, 'SIGSTOP'), 2);
+    try {
+      process.kill(worker, 'SIGSTOP');
+      const seen = await noticed(bench);
+      expect(bench.plane.status()).toMatchObject({ ready: false, reason: expect.stringContaining('worker') });
+      const well = await mended(bench);
+      report('worker hung', { 'noticed ms': seen, 'replaced after ms': seen + well });
+      expect(seen).toBeLessThan(NOTICED);
+    } finally {
+      clearInterval(again);
+    }
+    expect(isAlive(worker)).toBe(false);
+    expect(bench.plane.status().note).toContain('worker does not answer');
+    await works(bench);
+  });
+
+  it('a stopped master is noticed within 2 s and goes on; no request fails', async () => {
+    await using bench = await started();
+    await using load = keepAliveLoad(bench.http, 'shop.example');
+    const { master } = await bench.processes();
+    process.kill(master, 'SIGSTOP');
+    const [seen, well] = [await noticed(bench), await mended(bench)];
+    report('master stopped', { 'noticed ms': seen, 'well again ms': well });
+    expect(seen).toBeLessThan(NOTICED);
+    expect(bench.plane.status().pid).toBe(master);
+    await load.stop();
+    expect(load.failures).toEqual([]);
+    await works(bench);
+  });
+
+  it('a worker without file descriptors is noticed within 2 s and replaced', async () => {
+    await using bench = await started();
+    const worker = await bench.worker();
+    execFileSync('prlimit', ['--pid', String(worker), '--nofile=12:12']);
+    const seen = await noticed(bench);
+    const well = await mended(bench);
+    report('out of file descriptors', { 'noticed ms': seen, 'replaced after ms': seen + well });
+    expect(seen).toBeLessThan(NOTICED);
+    expect(await bench.worker()).not.toBe(worker);
+    await works(bench);
+  });
+});
+
+describe.concurrent('a socket that somebody removed', () => {
+  it.each([
+    ['master', MASTER_SOCKET],
+    ['worker', sockets.worker],
+  ])('of the %s is noticed within 2 s and made again; no request fails', async (part, socket) => {
+    await using bench = await started();
+    await using load = keepAliveLoad(bench.http, 'shop.example');
+    const { pid } = bench.plane.status();
+    rmSync(join(bench.folder, socket));
+    const [seen, well] = [await noticed(bench), await mended(bench)];
+    report(`socket of the ${part} removed`, { 'noticed ms': seen, 'made again after ms': seen + well });
+    expect(seen).toBeLessThan(NOTICED);
+    await until(
+      () => Promise.resolve(pid !== undefined && isAlive(pid)),
+      (lives) => !lives,
+    );
+    await works(bench);
+    await load.stop();
+    expect(load.failures).toEqual([]);
+  });
+});
+
+it.concurrent('a crash loop backs off and keeps the reason in view', async () => {
+  await using bench = await started();
+  const gaps: number[] = [];
+  for (let round = 0; round < 4; round++) {
+    const { pid } = bench.plane.status();
+    const worker = await bench.worker();
+    const began = performance.now();
+    process.kill(worker, 'SIGKILL');
+    await until(
+      () => bench.get('shop.example'),
+      ({ status }) => status === 200 && bench.plane.status().pid !== pid && bench.plane.status().ready,
+    );
+    gaps.push(performance.now() - began);
+  }
+  report('crash loop', Object.fromEntries(gaps.map((ms, i) => [`crash ${i + 1}, back after ms`, ms])));
+  expect(gaps[3]).toBeGreaterThan(700);
+  expect(bench.plane.status()).toMatchObject({ ready: true, note: expect.stringMatching(/again 4 times.*worker/) });
+  await works(bench);
+});
+
+it.concurrent('an agent that finds a HAProxy which hangs and cannot be asked starts another', async () => {
+  await using bench = await started();
+  const before = await bench.processes();
+  await bench.leave();
+  rmSync(join(bench.folder, MASTER_SOCKET));
+  const upstream = await bench.upstream('again');
+  await bench.start(service('shop', [upstream.port]));
+  expect((await bench.get('shop.example')).body).toBe('again');
+  expect(isAlive(before.master)).toBe(false);
+});
