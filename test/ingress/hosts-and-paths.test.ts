@@ -184,6 +184,8 @@ describe('hosts', () => {
     ['baz.bar.foo.com', undefined],
     ['barfoo.com', undefined],
     ['.foo.com', undefined],
+    ['a!b.foo.com', undefined],
+    ['-a.foo.com', undefined],
     ['bar.foo.com.evil.example', undefined],
     ['unknown.example', undefined],
     ['127.0.0.1', undefined],
