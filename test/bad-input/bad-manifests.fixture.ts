@@ -53,16 +53,19 @@ function policy(name: string, kind: string, spec: string): string {
   return `apiVersion: headgate.dev/v1alpha1\nkind: ${kind}\nmetadata: { name: ${name}, namespace: bad }\nspec: { ${target}, ${spec} }\n`;
 }
 
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64');
+}
+
 export function secret(namespace: string, name: string, { certificate, key }: TestLeaf): string {
-  const data = (text: string): string => Buffer.from(text).toString('base64');
   return `---
 apiVersion: v1
 kind: Secret
 metadata: { name: ${name}, namespace: ${namespace} }
 type: kubernetes.io/tls
 data:
-  tls.crt: ${data(certificate)}
-  tls.key: ${data(key)}
+  tls.crt: ${base64(certificate)}
+  tls.key: ${base64(key)}
 `;
 }
 

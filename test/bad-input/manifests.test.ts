@@ -171,9 +171,11 @@ describe('every mistake at once in a cluster', () => {
   });
 });
 
+function policy(name: string, spec: string, kind = 'TrafficPolicy'): string {
+  return `---\napiVersion: headgate.dev/v1alpha1\nkind: ${kind}\nmetadata: { name: ${name}, namespace: good }\nspec: ${spec}\n`;
+}
+
 describe('headgate apply', () => {
-  const policy = (name: string, spec: string, kind = 'TrafficPolicy') =>
-    `---\napiVersion: headgate.dev/v1alpha1\nkind: ${kind}\nmetadata: { name: ${name}, namespace: good }\nspec: ${spec}\n`;
   const target = 'targetRefs: [{ group: "", kind: Namespace, name: good }]';
 
   test('takes what is good and names what is not, each on a line', async () => {

@@ -21,8 +21,7 @@ export interface Around {
 
 /** Runs a command line to its end. */
 export async function run(args: readonly string[], { env, before }: Around = {}): Promise<Finished> {
-  const inside = before === undefined ? [] : [...UNSHARE, 'sh', '-c', `${before} && exec "$@"`, 'sh'];
-  const [file = HEADGATE, ...rest] = [...inside, HEADGATE, ...args];
+  const [file, ...rest] = before === undefined ? ([HEADGATE, ...args] as const) : inside(before, [HEADGATE, ...args]);
   return await new Promise((resolve) => {
     const options = { timeout: PATIENCE_MS, env: { ...process.env, ...env } };
     const child = execFile(file, rest, options, (error, stdout, stderr) => {
@@ -30,6 +29,12 @@ export async function run(args: readonly string[], { env, before }: Around = {})
     });
     child.stdin?.end();
   });
+}
+
+/** A command line that runs `command` after `before` in a mount namespace of its own. */
+export function inside(before: string, command: readonly string[]): readonly [file: string, ...args: string[]] {
+  const [file = '', ...flags] = UNSHARE;
+  return [file, ...flags, 'sh', '-c', `${before} && exec "$@"`, 'sh', ...command];
 }
 
 const UNSHARE = ['unshare', ...(process.getuid?.() === 0 ? ['-m'] : ['-r', '-m'])];
