@@ -21,7 +21,10 @@ export interface App {
   readonly name?: string;
   /** Ready pods, the first of the cluster's; default 1. The others are there and not ready. */
   readonly ready?: number;
+  /** Number of the first ready pod; default 1. */
+  readonly firstPod?: number;
   readonly path?: string;
+  readonly pathType?: 'Prefix' | 'Exact';
   /** Further lines of the Ingress's metadata, for example a creationTimestamp. */
   readonly metadata?: string;
 }
@@ -61,10 +64,15 @@ export class TestFleet implements AsyncDisposable {
   }
 
   /** Writes an application's manifests into a cluster's folder, in one file. */
-  write(cluster: string, { namespace, host, name = 'app', ready = 1, path = '/', metadata }: App): void {
+  write(cluster: string, app: App): void {
+    const { namespace, host, name = 'app', ready = 1, firstPod = 1, path = '/', pathType = 'Prefix', metadata } = app;
     const pods = [...this.pods.ports].filter(([pod]) => pod.startsWith(`${cluster}-`));
-    const slices = pods.map(([pod, port], i) => endpointSlice(namespace, name, pod, port, i < ready));
-    const rule = ingress(namespace, name, host).replace('path: /', `path: ${path}`);
+    const slices = pods.map(([pod, port], i) =>
+      endpointSlice(namespace, name, pod, port, i + 1 >= firstPod && i + 1 < firstPod + ready),
+    );
+    const rule = ingress(namespace, name, host)
+      .replace('path: /', `path: ${path}`)
+      .replace('pathType: Prefix', `pathType: ${pathType}`);
     const text = metadata === undefined ? rule : rule.replace('metadata: { ', `metadata: { ${metadata}, `);
     this.fleet
       .folder(cluster)
@@ -102,6 +110,20 @@ export class TestFleet implements AsyncDisposable {
     );
   }
 
+  /** Waits until an entry's agent reports that it splits a host's first route so, in units of 100,000. */
+  async expectSplit(entry: string, host: string, asked: Weights): Promise<void> {
+    let last = '';
+    await eventually(
+      async () => {
+        const { clusters, split_source } = await this.explain(entry, `http://${host}/`);
+        const shares = clusters.filter(({ share }) => share > 0).map(({ cluster, share }) => [cluster, share]);
+        last = `${split_source ?? 'nobody'} says ${JSON.stringify(shares)}`;
+        return split_source === 'agent' && sameShares(Object.fromEntries(shares) as Weights, asked);
+      },
+      () => `${host} at ${entry}: ${last}`,
+    );
+  }
+
   /** Waits until an entry answers a host with this status. */
   async expectStatus(cluster: string, host: string, status: number, path = '/'): Promise<void> {
     let last: Reply | undefined;
@@ -128,6 +150,12 @@ export class TestFleet implements AsyncDisposable {
     return JSON.parse(await this.fleet.must(['explain', url, '--cluster', cluster, '-o', 'json'])) as ExplainItem;
   }
 
+  /** What every entry says of a URL. */
+  async explainAll(url: string): Promise<ExplainItem[]> {
+    const { items } = JSON.parse(await this.fleet.must(['explain', url, '-o', 'json'])) as { items: ExplainItem[] };
+    return items;
+  }
+
   async list(kind: string): Promise<Item[]> {
     const { items } = JSON.parse(await this.fleet.must(['get', kind, '-A', '-o', 'json'])) as { items: Item[] };
     return items;
@@ -138,6 +166,10 @@ export class TestFleet implements AsyncDisposable {
     await Promise.all([this.fleet.stop(), this.pods.stop()]);
     rmSync(this.fleet.data, { recursive: true, force: true });
   }
+}
+
+function sameShares(a: Weights, b: Weights): boolean {
+  return [...Object.keys(a), ...Object.keys(b)].every((name) => (a[name] ?? 0) === (b[name] ?? 0));
 }
 
 /** For `targetRefs`: all Ingresses of a namespace. */

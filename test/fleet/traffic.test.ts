@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { TestFleet, tier, trafficPolicy } from './fleet.fixture.ts';
 import type { Weights } from './shares.ts';
+import { inWords, measureWeights, weighRoutes } from './weight-truth.ts';
 
 let fleet: TestFleet;
 beforeAll(async () => {
@@ -44,6 +45,16 @@ describe('contributions', () => {
     await fleet.expectShares('eu', host, { eu: 1 }, 20);
     await fleet.expectStatus('ap', host, 404);
   });
+});
+
+test('promise-09 weight truth: 50, 10, 1, 0.1 %, 10,000 requests each', async () => {
+  await weighRoutes(fleet);
+  const found = await measureWeights(fleet, 10_000);
+  for (const one of found) {
+    process.stdout.write(`promise-09 weight truth: ${inWords(one)}\n`);
+    expect(one).toMatchObject({ failed: 0 });
+    expect(one.sigmas).toBeLessThanOrEqual(4);
+  }
 });
 
 describe('cordon', () => {
