@@ -3,6 +3,7 @@ import { routePath } from '../../lib/domain/path.ts';
 import type { TrafficPolicySpec } from '../../lib/policy/schemas.ts';
 import { PathType } from '../../proto/gen/headgate/v1/configured.ts';
 import { FLEET, type FleetIndex, isFleetLevel } from '../fleet/fleet-index.ts';
+import { routeTarget } from '../fleet/route-target.ts';
 import type { CommittedPolicy, FleetState } from '../fleet/state.ts';
 
 export type TrafficPolicy = CommittedPolicy<TrafficPolicySpec>;
@@ -73,14 +74,6 @@ export function isKnownGroup({ group, kind }: TargetRef): boolean {
     default:
       return unreachable(kind);
   }
-}
-
-/** "HOST/PATH" or "HOST"; without a path every route of the host is meant. */
-export function routeTarget(name: string): { readonly host: string; readonly path: string | undefined } {
-  const slash = name.indexOf('/');
-  return slash === -1
-    ? { host: name.toLowerCase(), path: undefined }
-    : { host: name.slice(0, slash).toLowerCase(), path: name.slice(slash) };
 }
 
 /** A target's path stands for the Exact and the Prefix route of that path. */

@@ -15,6 +15,7 @@ import type { FleetChange } from './change.ts';
 import { ClusterDraft, edit } from './cluster-draft.ts';
 import { type FleetIndex, hostsOf, IndexDraft, isFleetLevel } from './fleet-index.ts';
 import type { HeldReports } from './held-reports.ts';
+import { routeTarget } from './route-target.ts';
 import type { MapDraft } from './sharded-map.ts';
 import type { ClusterState, CommittedIngress, CommittedPolicy, FleetState } from './state.ts';
 import { corrupt, decodeCluster, decodeGuard, decodeOwnership, decodePolicy } from './stored-values.ts';
@@ -147,8 +148,19 @@ export class FleetDraft {
     for (const policy of [previous, next]) {
       if (policy === undefined) continue;
       if (isFleetLevel(policy)) this.#touchAll = true;
-      else for (const host of this.#index.hostsOfNamespace(policy.namespace)) this.#touched.add(host);
+      else for (const host of this.#governed(policy)) this.#touched.add(host);
     }
+  }
+
+  /**
+   * Hosts whose result a policy may change. One at the hub that targets routes alone costs those: a change of one
+   * route's weights must not compile its whole namespace. A member's makes a body of its own for its entries, of
+   * every host in the namespace.
+   */
+  #governed({ clusterScope, namespace, value: { targetRefs } }: CommittedPolicy<TrafficPolicySpec>): Iterable<string> {
+    if (clusterScope === undefined && targetRefs.every(({ kind }) => kind === 'Route'))
+      return targetRefs.map(({ name }) => routeTarget(name).host);
+    return this.#index.hostsOfNamespace(namespace);
   }
 
   /** @param parts cluster, type and the parts of the name. */

@@ -88,6 +88,19 @@ test('a host that moves touches the old and the new; a removal touches what goes
   expect(fleet.index().hosts.has('news.example')).toBe(false);
 });
 
+test("a policy at the hub that targets routes alone touches their hosts, a member's its whole namespace", async () => {
+  const { fleet, changes } = await open();
+  await fleet.reached(
+    await put(store, { ingresses: [{ cluster: 'eu', name: 'shop/cart', rules: ['cart.example/ Prefix web:80'] }] }),
+  );
+  const spec = { targetRefs: [{ group: 'headgate.dev', kind: 'Route', name: 'cart.example/' }] };
+  const policy = { kind: 'TrafficPolicy', name: 'shop/cart', spec };
+  await fleet.reached(await put(store, { policies: [policy] }));
+  expect([...(changes.at(-1)?.touchedHosts ?? [])]).toEqual(['cart.example']);
+  await fleet.reached(await put(store, { policies: [{ ...policy, cluster: 'eu' }] }));
+  expect([...(changes.at(-1)?.touchedHosts ?? [])].sort()).toEqual(['cart.example', 'shop.example']);
+});
+
 test('a held removal goes on counting until the guard lets go', async () => {
   const { fleet } = await open();
   const key = keys.report('eu', 'ingress', 'blog/blog');
