@@ -40,13 +40,20 @@ export class TestFleet implements AsyncDisposable {
     this.pods = pods;
   }
 
-  static async start(names: readonly string[] = ['eu', 'us', 'ap'], podsPerCluster = 3): Promise<TestFleet> {
+  /** @param apart further clusters that have pods and a folder, and whose agents the test starts */
+  static async start(
+    names: readonly string[] = ['eu', 'us', 'ap'],
+    podsPerCluster = 3,
+    apart: readonly string[] = [],
+  ): Promise<TestFleet> {
     const data = mkdtempSync(join(tmpdir(), 'hg-'));
-    const podNames = names.flatMap((name) => Array.from({ length: podsPerCluster }, (_, i) => `${name}-${i + 1}`));
+    const podNames = [...names, ...apart].flatMap((name) =>
+      Array.from({ length: podsPerCluster }, (_, i) => `${name}-${i + 1}`),
+    );
     const [fleet, pods] = await Promise.all([ProcessFleet.start(data), Pods.start(podNames)]);
     const started = new TestFleet(fleet, pods);
     try {
-      for (const name of names) fleet.folder(name).write('class.yaml', ingressClass);
+      for (const name of [...names, ...apart]) fleet.folder(name).write('class.yaml', ingressClass);
       await Promise.all(names.map(async (name) => await fleet.addCluster(name)));
     } catch (thrown) {
       await started[Symbol.asyncDispose]();
