@@ -72,7 +72,7 @@ async function run({ smoke, large, note }: BenchOptions): Promise<BenchReport> {
   return {
     tables: [
       {
-        title: `Hub CPU per change, µs: one Service's ready count or one Ingress's path, felt by 3 clusters; ${changes} changes one after another, over the embedded store`,
+        title: `Hub CPU per change, µs: a Service's ready count, an Ingress's path or a route's weights, felt by 3 clusters; ${changes} changes one after another, over the embedded store`,
         columns: [
           'hosts',
           'Ingresses',

@@ -93,16 +93,17 @@ export class LargeFleet implements AsyncDisposable {
     return opened;
   }
 
-  /** Changes one route after another, each when the last one's clusters have acknowledged: a ready count, a path. */
+  /** Changes one route after another, each when the last one's clusters have acknowledged: a ready count, a path, weights. */
   async changeRoutes(count: number): Promise<void> {
     for (let i = 0; i < count; i++) {
       const { host, cluster } = this.#next();
       const step = ++this.#step;
-      const change: Partial<SmallFleet> =
-        step % 2 === 0
-          ? { services: [service({ host, cluster }, 2 + step)] }
-          : { ingresses: [ingress({ host, cluster }, [`/p${step}`])] };
-      await this.#put(change, this.#declaring.get(host) ?? []);
+      const change = [
+        { services: [service({ host, cluster }, 2 + step)] },
+        { ingresses: [ingress({ host, cluster }, [`/p${step}`])] },
+        { policies: [weights({ host, cluster }, step)] },
+      ][step % 3];
+      await this.#put(change ?? {}, this.#declaring.get(host) ?? []);
     }
   }
 
@@ -212,6 +213,13 @@ function ingress({ host, cluster }: Place, more: readonly string[]): NonNullable
 
 function service({ host, cluster }: Place, ready: number): NonNullable<SmallFleet['services']>[number] {
   return { cluster, name: `${namespaceOf(host)}/${serviceName(host)}`, ports: { '80': ready } };
+}
+
+/** As `headgate weights` writes it. */
+function weights({ host, cluster }: Place, weight: number): NonNullable<SmallFleet['policies']>[number] {
+  const target = { group: 'headgate.dev', kind: 'Route', name: hostName(host) };
+  const spec = { targetRefs: [target], tiers: [{ clusters: [{ name: cluster, weight }] }] };
+  return { kind: 'TrafficPolicy', name: `${namespaceOf(host)}/weights-${host}`, spec };
 }
 
 function clusterName(number: number): string {
