@@ -11,8 +11,13 @@ export interface ProcessTable {
   readonly oldWorkers: readonly number[];
 }
 
-/** One command to the master's socket, which stays interactive: half-closing makes it answer and end. */
-export async function askMaster(path: string, command: string, timeout = 2_000): Promise<string> {
+/**
+ * One command on a connection of its own, to a master or a worker. Half-closing makes it answer and end, a master's
+ * interactive socket too.
+ *
+ * @throws the socket's error, or one where no whole answer came within `timeout` milliseconds.
+ */
+export async function askOnce(path: string, command: string, timeout: number): Promise<string> {
   const chunks: Buffer[] = [];
   await new Promise<void>((resolve, reject) => {
     const socket = connect(path);
@@ -24,10 +29,17 @@ export async function askMaster(path: string, command: string, timeout = 2_000):
       resolve();
     });
     socket.end(`${command}\n`);
-  }).catch((error: unknown) => {
-    throw HeadgateError.from(error, 'HG5004', `HAProxy's master at ${path} does not answer`);
   });
   return Buffer.concat(chunks).toString();
+}
+
+/** @throws HG5004 where the master does not answer. */
+export async function askMaster(path: string, command: string, timeout = 2_000): Promise<string> {
+  try {
+    return await askOnce(path, command, timeout);
+  } catch (error) {
+    throw HeadgateError.from(error, 'HG5004', `HAProxy's master at ${path} does not answer`);
+  }
 }
 
 /** @throws HG5004 where the master does not answer. */

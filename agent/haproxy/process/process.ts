@@ -1,15 +1,13 @@
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Clock } from '../../../lib/clock.ts';
 import { HeadgateError } from '../../../lib/errors.ts';
 import type { Log } from '../../../lib/log.ts';
 import { sockets } from '../model/names.ts';
-import { askMaster, showProcesses } from './master.ts';
+import { askMaster, askOnce, showProcesses } from './master.ts';
 import type { ProcessTable } from './master.ts';
 import type { HaproxyBuild } from './probe.ts';
 import { findNoted, isAlive, MASTER_SOCKET, PID_FILE, sendSignal, stopHaproxy } from './stop.ts';
@@ -160,7 +158,7 @@ export class HaproxyProcess {
       await this.#await(
         signal,
         // 3.x lists a worker that still reads its configuration and may yet refuse it.
-        async (table) => table.worker !== undefined && (await canConnect(join(folder, sockets.worker))),
+        async ({ worker }) => worker !== undefined && (await whoServes(join(folder, sockets.worker))) === worker,
         () => ended,
       );
       try {
@@ -307,16 +305,11 @@ function processesOf({ master, worker, oldWorkers }: ProcessTable): readonly num
   return [master, ...(worker === undefined ? [] : [worker]), ...oldWorkers];
 }
 
-async function canConnect(path: string): Promise<boolean> {
-  const socket = connect(path);
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
+/** @returns the pid of the worker that answers there. */
+async function whoServes(path: string): Promise<number | undefined> {
+  const reply = await askOnce(path, 'show info', 500).catch(() => '');
+  const pid = /^Pid: (\d+)$/m.exec(reply)?.[1];
+  return pid === undefined ? undefined : Number(pid);
 }
 
 /** HAProxy's own words for what is wrong, without its decoration, on one line. */

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Log } from '../../../lib/log.ts';
 import { sockets } from '../model/names.ts';
-import { askMaster } from './master.ts';
+import { askOnce } from './master.ts';
 import { MASTER_SOCKET, sendSignal } from './stop.ts';
 
 /** Milliseconds between two looks, and how long one waits for its answer: together under two seconds. */
@@ -95,8 +94,8 @@ export class Pulse {
   async #look(master: number, worker: number | undefined): Promise<Illness | undefined> {
     const { folder } = this.#options;
     const [ofWorker, ofMaster] = await Promise.all([
-      worker === undefined ? undefined : misses(askWorker(join(folder, sockets.worker))),
-      misses(askMaster(join(folder, MASTER_SOCKET), 'show proc', PATIENCE)),
+      worker === undefined ? undefined : misses(askOnce(join(folder, sockets.worker), 'show version', PATIENCE)),
+      misses(askOnce(join(folder, MASTER_SOCKET), 'show proc', PATIENCE)),
     ]);
     if (worker !== undefined && ofWorker !== undefined) return this.#miss('worker', worker, ofWorker);
     if (ofMaster !== undefined) return this.#miss('master', master, ofMaster);
@@ -122,27 +121,8 @@ async function misses(answer: Promise<string>): Promise<string | undefined> {
   try {
     return (await answer) === '' ? 'EMPTY' : undefined;
   } catch (error) {
-    for (let cause = error; cause instanceof Error; cause = cause.cause) {
-      if ('code' in cause && typeof cause.code === 'string' && cause.code.startsWith('E')) return cause.code;
-    }
-    return 'SILENT';
+    return error instanceof Error && 'code' in error ? String(error.code) : 'SILENT';
   }
-}
-
-/** A new connection, as others need one too: it finds a lost socket and exhausted file descriptors. */
-async function askWorker(path: string): Promise<string> {
-  return await new Promise<string>((resolve, reject) => {
-    const socket = connect(path);
-    const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${PATIENCE} ms`)), PATIENCE);
-    let reply = '';
-    socket.on('data', (chunk: Buffer) => (reply += chunk.toString()));
-    socket.once('error', reject);
-    socket.once('close', () => {
-      clearTimeout(timer);
-      resolve(reply);
-    });
-    socket.end('show version\n');
-  });
 }
 
 /** By a signal, not by a debugger. Where there is no /proc nobody knows. */

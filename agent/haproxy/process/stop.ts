@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { readFile, readlink, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../../lib/clock.ts';
@@ -46,7 +46,8 @@ export function isAlive(pid: number): boolean {
   try {
     // proc_pid_stat(5): state is the field after the command's closing parenthesis.
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat[stat.lastIndexOf(')') + 2] !== 'Z';
+    // A process is a zombie from its first thread's end on; it lets go of its sockets with its last.
+    return stat[stat.lastIndexOf(')') + 2] !== 'Z' || readdirSync(`/proc/${pid}/task`).length > 1;
   } catch {
     // No /proc, as on macOS: what can be signalled counts as alive.
     return sendSignal(pid, 0);
