@@ -42,9 +42,12 @@ test.each([
   expect(splitUrl(url)).toEqual(parts);
 });
 
-test.each(['', '/cart', 'https://', 'http://user@host/'])('%j is no URL', (url) => {
-  expect(() => splitUrl(url)).toThrow(/is no URL/);
-});
+test.each(['', '/cart', 'https://', 'http://user@host/', 'not a url', 'http://a.example/b c', 'ftp://a.example/'])(
+  '%j is no URL',
+  (url) => {
+    expect(() => splitUrl(url)).toThrow(/is no URL/);
+  },
+);
 
 test('kinds go by singular, plural and policy kind', () => {
   expect(['Route', 'ingress', 'INGRESSES', 'policy'].map((text) => parseKind(text).kind)).toEqual([

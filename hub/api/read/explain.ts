@@ -40,7 +40,8 @@ export function explainUrl(
  */
 export function splitUrl(url: string): { readonly host: string; readonly path: string } {
   const match = /^([^/?#\s]+)(\/[^?#]*)?/.exec(url.replace(/^https?:\/\//i, ''));
-  if (match?.[1] === undefined || match[1].includes('@')) {
+  // What no client can send, and other schemes.
+  if (match?.[1] === undefined || match[1].includes('@') || /\s|^(?!https?:)[^/]*:\/\//i.test(url)) {
     throw new HeadgateError('HG2001', `${JSON.stringify(url.slice(0, 253))} is no URL`, {
       remedy: 'give for example https://shop.example/cart',
     });
