@@ -1,6 +1,7 @@
 import { HeadgateError } from '../../../lib/errors.ts';
 import { ANY_HOST, validHost } from '../../../lib/domain/host-name.ts';
 import { validRulePath } from '../../../lib/domain/path.ts';
+import { isLabel } from '../../../lib/identity/identity.ts';
 import type { Resource } from '../../../lib/sync/index.ts';
 import {
   Backend,
@@ -113,6 +114,7 @@ export interface PeerTarget {
 export function decodePeer(resource: Resource): PeerTarget {
   const { cluster, serverName, addresses } = body(resource, Peer);
   check(cluster === resource.name, 'cluster', 'is not the resource’s name');
+  check(isLabel(cluster), 'cluster', 'is no RFC 1123 label');
   check(dnsName.test(serverName), 'serverName', 'is no DNS name');
   return {
     cluster,

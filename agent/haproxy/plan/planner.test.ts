@@ -232,6 +232,7 @@ describe('bad input is refused by name and changes nothing', () => {
     ['a host name as endpoint', endpoints('d/shop', 80, ['evil.example']), 'HG1002'],
     ['an endpoint with options', endpoints('d/shop', 80, ['10.0.0.1 backup']), 'HG1002'],
     ['a port of 0', endpoints('d/shop', 0, ['10.0.0.1']), 'HG1002'],
+    ['a peer whose name is more than one line', peer('us\nevil', []), 'HG1002'],
     ['a gateway by DNS name', peer('us', ['gw.example:7444']), 'HG1002'],
     ['more targets than a draw has', split('shop.example', [{ path: '/', shares: nine }]), 'HG5005'],
     ['a key that is none', certificate('d/tls', ['a.example'], { certificate: 'x', key: 'y' }), 'HG1004'],

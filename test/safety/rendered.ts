@@ -1,0 +1,98 @@
+/*
+ * Reads what was rendered back by rules written down here anew, from the manual and the design, and not shared with
+ * the renderer: what is not exactly of the form that it must have is a fault.
+ */
+
+const HOST = String.raw`(?:\*\.)?[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)*`;
+const SLOT = String.raw`(?:s\d{4}|p\d{2})`;
+const TARGETS = String.raw`(?:(?:\d{1,6}:${SLOT}:)+|:)(?:\|${SLOT})*(?:\|!)?`;
+
+const SERVER = new RegExp(
+  String.raw`^  server e-[0-9a-f]{12} (?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\]):\d{1,5} weight [01] check [ a-z0-9-]+?` +
+    String.raw`(?: ssl ca-file gateway/ca\.pem crt gateway/gateway\.pem verify required verifyhost ([a-z0-9.-]+) sni str\(\1\) alpn h2 check-ssl check-sni \1 check-alpn http/1\.1)?$`,
+);
+
+/** Lines of each map, by its name. */
+const mapLines: Readonly<Record<string, RegExp>> = {
+  host: new RegExp(`^${HOST} [0-9a-f]{12}$`),
+  wildcard: new RegExp(`^${HOST} [0-9a-f]{12}$`),
+  path: /^[0-9a-f]{12}(?:\/[\x21-\x22\x24-\x3e\x40-\x7e]*)?#? [0-9a-f]{16}$/,
+  split: new RegExp(`^[0-9a-f]{16} ${TARGETS}$`),
+  sticky: new RegExp(String.raw`^[0-9a-f]{12}\.[0-9a-f]{16} ${SLOT}$`),
+  gateway: new RegExp(`^[0-9a-f]{16} ${SLOT}$`),
+  peer: /^[a-z0-9.-]+ [a-z0-9-]+$/,
+  tag: new RegExp(`^${SLOT} [0-9a-f]{12}$`),
+  passthrough: new RegExp(`^${HOST} ${SLOT}$`),
+};
+
+const CRT_LINE = new RegExp(String.raw`^certs/c-[0-9a-f]{16}\.pem(?: ${HOST})+$`);
+const PEM = /^(?:-----BEGIN ([A-Z ]+)-----\n(?:[A-Za-z0-9+/=]{1,76}\n)+-----END \1-----\n)+$/;
+
+/** @param plain the same without anything of a tenant's. @returns what is not as it must be */
+export function faultsOfFiles(files: ReadonlyMap<string, string>, plain: ReadonlyMap<string, string>): string[] {
+  const faults: string[] = [];
+  const lines = (name: string, text: string, allowed: (line: string) => boolean): void => {
+    if (text !== '' && !text.endsWith('\n')) faults.push(`${name}: no newline at the end`);
+    for (const line of text.split('\n').slice(0, -1)) {
+      if (!allowed(line)) faults.push(`${name}: ${JSON.stringify(line.slice(0, 200))}`);
+    }
+  };
+  for (const [name, text] of files) {
+    const map = /^maps\/([a-z]+)\.map$/.exec(name)?.[1];
+    const form = map === undefined ? undefined : mapLines[map];
+    if (form !== undefined) lines(name, text, (line) => form.test(line));
+    else if (/^conf\/(?:50-slots-\d{4}|60-peers)\.cfg$/.test(name)) {
+      const before = plain.get(name)?.split('\n') ?? [];
+      const known = new Set(before);
+      lines(name, text, (line) => known.has(line) || SERVER.test(line));
+      if (sections(text) !== sections(before.join('\n'))) faults.push(`${name}: other sections`);
+    } else if (name === 'certs/crt-list.txt')
+      lines(name, text, (line) => line === 'certs/default.pem' || CRT_LINE.test(line));
+    else if (/^certs\/c-[0-9a-f]{16}\.pem$/.test(name)) {
+      if (!PEM.test(text)) faults.push(`${name}: no plain PEM`);
+    } else if (plain.get(name) !== text) faults.push(`${name}: changed`);
+  }
+  for (const name of plain.keys()) if (!files.has(name)) faults.push(`${name}: gone`);
+  return faults;
+}
+
+/** A section begins at the start of a line; directives are indented. */
+function sections(text: string): number {
+  return text.split('\n').filter((line) => /^\S/.test(line)).length;
+}
+
+const COMMANDS = [
+  /^add map maps\/[a-z]+\.map <<$/,
+  /^set map maps\/[a-z]+\.map \S+ \S+$/,
+  /^del map maps\/[a-z]+\.map \S+$/,
+  new RegExp(String.raw`^add server ${SLOT}/e-[0-9a-f]{12} \S+ weight [01] check .*$`),
+  new RegExp(String.raw`^(?:enable (?:health|server)|del server) ${SLOT}/e-[0-9a-f]{12}$`),
+  new RegExp(String.raw`^set server ${SLOT}/e-[0-9a-f]{12} (?:state (?:ready|maint|drain)|weight [01])$`),
+  /^(?:new|commit|del) ssl cert certs\/c-[0-9a-f]{16}\.pem$/,
+  /^set ssl cert certs\/c-[0-9a-f]{16}\.pem <<$/,
+  /^add ssl crt-list certs\/crt-list\.txt <<$/,
+  /^del ssl crt-list certs\/crt-list\.txt certs\/c-[0-9a-f]{16}\.pem$/,
+];
+
+/**
+ * What HAProxy would run of these bytes (management guide, 9.3): a line is as many commands as unescaped ";" part it
+ * into; one that ends in "<<" takes the lines up to a blank one.
+ */
+export function commandsIn(bytes: string): string[] {
+  const commands: string[] = [];
+  const lines = bytes.split('\n');
+  for (let at = 0; at < lines.length - 1; at++) {
+    const line = lines[at] ?? '';
+    commands.push(...(line.match(/(?:\\.|[^;\\])+/g) ?? ['']));
+    if (line.endsWith('<<')) while (lines[++at] !== '') if (at >= lines.length) return [...commands, 'unended payload'];
+  }
+  return commands;
+}
+
+/** @returns those of the commands in `bytes` that are none of ours, and a fault where there are more or fewer. */
+export function faultsOfCommands(bytes: string, count: number): string[] {
+  const commands = commandsIn(bytes);
+  const faults = commands.filter((command) => !COMMANDS.some((form) => form.test(command)));
+  if (commands.length !== count) faults.push(`${commands.length} commands where ${count} were meant`);
+  return faults;
+}
