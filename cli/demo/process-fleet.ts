@@ -2,7 +2,9 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { isAlive } from '../../agent/haproxy/process/stop.ts';
+import type { AddClusterRequest, AddClusterResponse } from '../../hub/api/types.ts';
 import { HeadgateError } from '../../lib/errors.ts';
+import { connectHub, pathOf } from '../client.ts';
 import { Folder } from './manifests.ts';
 import { headgate, Program, type Finished } from './processes.ts';
 
@@ -70,7 +72,9 @@ export class ProcessFleet implements AsyncDisposable {
 
   /** Adds a cluster and starts its agent on `folder(name)`. @param flags further flags of the agent */
   async addCluster(name: string, flags: readonly string[] = []): Promise<FleetCluster> {
-    const token = await this.must(['cluster', 'add', name, '-o', 'token']);
+    const hub = await connectHub({ config: this.adminConfig });
+    const body: AddClusterRequest = { name };
+    const { token } = await hub.call<AddClusterResponse>('POST', pathOf('clusters'), { body });
     const tokenFile = join(this.data, `${name}.join`);
     writeFileSync(tokenFile, token, { mode: 0o600 });
     const folder = this.folder(name);
