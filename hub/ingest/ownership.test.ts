@@ -10,7 +10,7 @@ import { confirmGuard } from './confirm-guard.ts';
 import { departureOf, forgetCluster } from './forget-cluster.ts';
 import { listGuards } from './open-guard.ts';
 import { decideOwnership, type OwnershipView, runOwnership } from './ownership.ts';
-import { claim, ingress, keysUnder, owners, Reporter, service, temporaryStore } from './testing.ts';
+import { claim, ingress, keysUnder, owners, Reporter, service, temporaryStore } from './ingest.fixture.ts';
 
 const GRACE = 600_000;
 

@@ -8,7 +8,7 @@ import { Publication, pipePair, Sender, SpeakerRegister } from '../../lib/sync/i
 import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/sync.ts';
 import { PresenceRegister } from './presence.ts';
 import { ReportService } from './report-service.ts';
-import { ingress, keysUnder, service, temporaryStore } from './testing.ts';
+import { ingress, keysUnder, service, temporaryStore } from './ingest.fixture.ts';
 
 const agent = (cluster: string): Identity => ({ kind: 'cluster', fleet: 'f', cluster });
 

@@ -18,7 +18,7 @@ import type { Store } from '../store/store.ts';
 import { confirmGuard } from './confirm-guard.ts';
 import { listGuards, readOpenGuard } from './open-guard.ts';
 import { claimsOf, committedIngress, decodeStoredReport, hostOfClaim } from './stored-report.ts';
-import { ingress, owners, Reporter, service, temporaryStore } from './testing.ts';
+import { ingress, owners, Reporter, service, temporaryStore } from './ingest.fixture.ts';
 
 const names = Array.from({ length: 14 }, (_, i) => `ns${i % 3}/i${i}`);
 /** What an agent has: per Ingress the numbers of the hosts it names; a Service where it names any. */

@@ -2,7 +2,16 @@ import { describe, expect, test } from 'vitest';
 import { resource } from '../../lib/sync/index.ts';
 import { keys } from '../store/keys.ts';
 import { forgetCluster } from './forget-cluster.ts';
-import { claim, ingress, keysUnder, owners, Reporter, service, storedIngress, temporaryStore } from './testing.ts';
+import {
+  claim,
+  ingress,
+  keysUnder,
+  owners,
+  Reporter,
+  service,
+  storedIngress,
+  temporaryStore,
+} from './ingest.fixture.ts';
 
 const odd = (name: string, size = 1) => resource('odd', name, Buffer.alloc(size));
 

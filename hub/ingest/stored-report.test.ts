@@ -12,7 +12,7 @@ import {
   type UnstoredReport,
   withoutKept,
 } from './stored-report.ts';
-import { claim, ingress } from './testing.ts';
+import { claim, ingress } from './ingest.fixture.ts';
 
 const entry = (report: UnstoredReport) => ({
   key: 'report/eu/ingress/shop/web',

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLog } from '../../lib/log.ts';
-import { storeContract } from './contract.ts';
+import { storeContract } from './contract.fixture.ts';
 import { openEmbeddedStore } from './embedded.ts';
 import type { Store } from './store.ts';
 

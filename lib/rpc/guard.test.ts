@@ -17,7 +17,7 @@ import {
   testFleet,
   TestLinks,
   type TestCredentials,
-} from './test-fleet.ts';
+} from './rpc.fixture.ts';
 
 let fleet: Awaited<ReturnType<typeof testFleet>>;
 let hubTls: TestCredentials;

@@ -6,7 +6,7 @@ import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/syn
 import { parseAddress } from '../config/address.ts';
 import { spkiHash } from '../identity/certificate.ts';
 import { fetchPinnedRoot } from './pinned-root.ts';
-import { drain, euIdentity, failure, hubIdentity, testFleet, TestLinks, type TestCredentials } from './test-fleet.ts';
+import { drain, euIdentity, failure, hubIdentity, testFleet, TestLinks, type TestCredentials } from './rpc.fixture.ts';
 
 let fleet: Awaited<ReturnType<typeof testFleet>>;
 let hubTls: TestCredentials;

@@ -3,7 +3,7 @@ import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/syn
 import { HeadgateError } from '../errors.ts';
 import { resource } from '../sync/resource.ts';
 import { wireResource } from '../sync/wire.ts';
-import { drain, euIdentity, failure, hubIdentity, testFleet, TestLinks, type TestCredentials } from './test-fleet.ts';
+import { drain, euIdentity, failure, hubIdentity, testFleet, TestLinks, type TestCredentials } from './rpc.fixture.ts';
 
 let hubTls: TestCredentials;
 let euTls: TestCredentials;

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { test } from 'vitest';
 import type { AcceptedDelta } from './protocol.ts';
 import { resource, type Inventory } from './resource.ts';
-import { Copy, Hop, type Faults } from './test-hop.ts';
+import { Copy, Hop, type Faults } from './hop.fixture.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 const types = ['host', 'backend', 'endpoints', 'own-certificate', 'a-type-of-tomorrow'];

@@ -7,7 +7,7 @@ import { pipePair } from './pipe-pair.ts';
 import type { AcceptedDelta, ReceiverSink } from './protocol.ts';
 import { Receiver, type ReceiverOptions } from './receiver.ts';
 import { Inventory, resource } from './resource.ts';
-import { HandEnd } from './test-end.ts';
+import { HandEnd } from './hand-end.fixture.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { wireResource } from './wire.ts';
 

@@ -6,7 +6,7 @@ import { pipePair } from './pipe-pair.ts';
 import { Publication } from './publication.ts';
 import { resource, type Inventory } from './resource.ts';
 import { Sender, type Acknowledgement, type SenderOptions } from './sender.ts';
-import { HandEnd } from './test-end.ts';
+import { HandEnd } from './hand-end.fixture.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { encodeSenderFrame } from './wire.ts';
 

@@ -4,7 +4,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import { silentLog } from '../../lib/log.ts';
 import { dialRpc, serveRpc } from '../../lib/rpc/index.ts';
-import { euIdentity, hubIdentity, testFleet, type TestCredentials } from '../../lib/rpc/test-fleet.ts';
+import { euIdentity, hubIdentity, testFleet, type TestCredentials } from '../../lib/rpc/rpc.fixture.ts';
 import { Inventory, Publication, Receiver, resource, Sender, type ReceiverSink } from '../../lib/sync/index.ts';
 import { startFaultProxy } from './fault-proxy.ts';
 

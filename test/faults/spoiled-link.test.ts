@@ -2,7 +2,7 @@ import { test } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLog } from '../../lib/log.ts';
 import { dialRpc, serveRpc, withReconnect } from '../../lib/rpc/index.ts';
-import { euIdentity, hubIdentity, testFleet } from '../../lib/rpc/test-fleet.ts';
+import { euIdentity, hubIdentity, testFleet } from '../../lib/rpc/rpc.fixture.ts';
 import { Inventory, Publication, Receiver, resource, Sender, type Position } from '../../lib/sync/index.ts';
 import { startFaultProxy } from './fault-proxy.ts';
 

@@ -4,7 +4,7 @@ import { confirmGuard } from '../../hub/ingest/confirm-guard.ts';
 import { listGuards } from '../../hub/ingest/open-guard.ts';
 import { PresenceRegister } from '../../hub/ingest/presence.ts';
 import { ReportService } from '../../hub/ingest/report-service.ts';
-import { ingress, service, temporaryStore } from '../../hub/ingest/testing.ts';
+import { ingress, service, temporaryStore } from '../../hub/ingest/ingest.fixture.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLog } from '../../lib/log.ts';
 import { pipePair, Publication, type Resource, Sender, SpeakerRegister } from '../../lib/sync/index.ts';
