@@ -68,7 +68,7 @@ export class Mirror {
     this.process = new HaproxyProcess({ build, folder, configuration: files.configuration, clock, log });
     this.process.onExit = onEvent;
     this.#client = new RuntimeClient(join(folder, sockets.worker), onEvent);
-    this.executor = new Executor(this.#client, clock);
+    this.executor = new Executor(this.#client, clock, build.slowMaps ? options.planner.desired : undefined);
   }
 
   get reloads(): ReadonlyMap<string, number> {

@@ -3,7 +3,9 @@ import type { Op, OwnedOp } from '../model/change.ts';
 import { commandsFor, deleteServer, setServerState, shutdownSessions, weighServer } from '../render/commands.ts';
 import type { OwnedCommand } from '../render/commands.ts';
 import type { ResourceKey } from '../../../lib/sync/index.ts';
+import type { Desired } from '../model/desired.ts';
 import type { RuntimeClient } from './client.ts';
+import { isOfMap, mapsToReplace, replaceMap } from './replace-map.ts';
 
 export interface Failure {
   readonly resource: ResourceKey | undefined;
@@ -34,10 +36,13 @@ export class Executor {
   readonly #client: RuntimeClient;
   readonly #clock: Clock;
   readonly #draining = new Map<string, Draining>();
+  readonly #desired: Pick<Desired, 'maps'> | undefined;
 
-  constructor(client: RuntimeClient, clock: Clock) {
+  /** @param desired given where long maps are slow to change: they are then replaced by what it holds. */
+  constructor(client: RuntimeClient, clock: Clock, desired?: Pick<Desired, 'maps'>) {
     this.#client = client;
     this.#clock = clock;
+    this.#desired = desired;
   }
 
   /** When the next drained server is due, on the clock; `undefined` when none is. */
@@ -47,6 +52,31 @@ export class Executor {
 
   /** @throws HG5003 where the worker went away. */
   async run(ops: readonly OwnedOp[]): Promise<readonly Failure[]> {
+    const desired = this.#desired;
+    const replaced = desired === undefined ? undefined : mapsToReplace(ops, desired);
+    if (desired === undefined || replaced === undefined || replaced.size === 0) return await this.#runEach(ops);
+    const failures: Failure[] = [];
+    let ordinary: OwnedOp[] = [];
+    for (const owned of ops) {
+      const map = isOfMap(owned) ? owned.op.map : undefined;
+      const together = map === undefined ? undefined : replaced.get(map);
+      if (map === undefined || together === undefined) {
+        ordinary.push(owned);
+        continue;
+      }
+      // In the place of the first; what is deleted later otherwise goes with it.
+      if (owned !== together[0]) continue;
+      failures.push(...(await this.#runEach(ordinary)));
+      ordinary = [];
+      const refused = await replaceMap(this.#client, map, desired.maps[map]);
+      if (refused === undefined) continue;
+      const owners = new Set(together.map(({ resource }) => resource));
+      failures.push(...[...owners].map((resource) => ({ resource, ...refused })));
+    }
+    return [...failures, ...(await this.#runEach(ordinary))];
+  }
+
+  async #runEach(ops: readonly OwnedOp[]): Promise<readonly Failure[]> {
     const commands = this.#commands(ops);
     const replies = await this.#client.send(commands.map(({ command }) => command));
     return replies.flatMap(({ ok, command, text }, i) =>
