@@ -21,7 +21,7 @@ import { Compiler } from './compile/compiler.ts';
 import { explainRequest } from './compile/explain.ts';
 import { Distributor } from './distribute/distributor.ts';
 import { Fleet } from './fleet/fleet.ts';
-import { runOwnership } from './ingest/ownership.ts';
+import { runOwnership } from './ingest/ownership/ownership.ts';
 import { PresenceRegister } from './ingest/presence.ts';
 import { ReportService } from './ingest/report-service.ts';
 import { liveView } from './live-view.ts';

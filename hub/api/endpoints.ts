@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { label } from './labels.ts';
-import { confirmGuard } from '../ingest/confirm-guard.ts';
+import { confirmGuard } from '../ingest/guard/confirm-guard.ts';
 import type { ExplainRequest, Explanation } from '../compile/explanation.ts';
 import { type Endpoint, read, write } from './endpoint.ts';
 import { describe } from './read/describe.ts';

@@ -3,7 +3,7 @@ import { decodeGuard } from '../fleet/stored-values.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
 import { hostOfClaim } from './stored-report.ts';
-import { pack, type Unit } from './transactions.ts';
+import { pack, type Unit } from '../store/transactions.ts';
 
 /** What a cluster takes with it when it goes. */
 export interface Departure {

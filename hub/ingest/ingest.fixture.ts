@@ -12,7 +12,7 @@ import { openEmbeddedStore } from '../store/embedded.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
 import { ReportSink } from './report-sink.ts';
-import type { ReportLimits } from './room.ts';
+import type { ReportLimits } from './report-limits.ts';
 import { committedIngress, decodeStoredReport } from './stored-report.ts';
 
 export async function temporaryStore(): Promise<{ readonly store: Store } & AsyncDisposable> {

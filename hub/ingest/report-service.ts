@@ -7,7 +7,7 @@ import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/syn
 import type { Store } from '../store/store.ts';
 import type { PresenceRegister } from './presence.ts';
 import { ReportSink } from './report-sink.ts';
-import type { ReportLimits } from './room.ts';
+import type { ReportLimits } from './report-limits.ts';
 
 export interface ReportServiceOptions {
   readonly store: Store;

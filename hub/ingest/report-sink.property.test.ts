@@ -15,8 +15,8 @@ import type { Resource } from '../../lib/sync/index.ts';
 import { Ingress } from '../../proto/gen/headgate/v1/reported.ts';
 import { parseHeldKey, parseReportKey } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
-import { confirmGuard } from './confirm-guard.ts';
-import { listGuards, readOpenGuard } from './open-guard.ts';
+import { confirmGuard } from './guard/confirm-guard.ts';
+import { listGuards, readOpenGuard } from './guard/open-guard.ts';
 import { claimsOf, committedIngress, decodeStoredReport, hostOfClaim } from './stored-report.ts';
 import { ingress, owners, Reporter, service, temporaryStore } from './ingest.fixture.ts';
 

@@ -6,11 +6,11 @@ import { keys, parseReportKey } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
 import { checkReport } from './check-report.ts';
 import { ClusterCopy } from './cluster-copy.ts';
-import { type OpenGuard, readOpenGuard } from './open-guard.ts';
-import { defaultReportLimits, type ReportLimits, Room } from './room.ts';
-import { judgeShrink } from './shrink-guard.ts';
+import { type OpenGuard, readOpenGuard } from './guard/open-guard.ts';
+import { defaultReportLimits, type ReportLimits, ReportBudget } from './report-limits.ts';
+import { judgeShrink } from './guard/shrink-guard.ts';
 import { claimsOf, decodeStoredReport } from './stored-report.ts';
-import { pack } from './transactions.ts';
+import { pack } from '../store/transactions.ts';
 import { type CheckedReport, planWrite } from './write-plan.ts';
 
 export interface ReportSinkOptions {
@@ -180,13 +180,13 @@ export class ReportSink {
   ): { upserts: CheckedReport[]; refusals: Refusal[] } {
     const upserts = new Map<string, CheckedReport>();
     const refusals: Refusal[] = [];
-    const room = new Room(this.#copy, this.#guard?.totals, this.#options.limits ?? defaultReportLimits);
-    for (const key of removals) room.leave(key);
+    const budget = new ReportBudget(this.#copy, this.#guard?.totals, this.#options.limits ?? defaultReportLimits);
+    for (const key of removals) budget.leave(key);
     for (const resource of received) {
       const { type, name, digest } = resource;
       try {
         const ingress = checkReport(resource);
-        room.enter(resource);
+        budget.enter(resource);
         upserts.set(`${type}/${name}`, { resource, ingress });
       } catch (thrown) {
         refusals.push({ type, name, digest, error: HeadgateError.from(thrown) });

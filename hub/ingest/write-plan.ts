@@ -4,11 +4,11 @@ import { Ingress, type IngressRule } from '../../proto/gen/headgate/v1/reported.
 import { claimKey } from '../fleet/state.ts';
 import { keys } from '../store/keys.ts';
 import { type Store, transactionLimits } from '../store/store.ts';
-import { encodeGuard, type OpenGuard } from './open-guard.ts';
-import { ownerUnits } from './ownership-record.ts';
-import type { Shrink } from './shrink-guard.ts';
+import { encodeGuard, type OpenGuard } from './guard/open-guard.ts';
+import { ownerUnits } from './ownership/ownership-record.ts';
+import type { Shrink } from './guard/shrink-guard.ts';
 import { committedIngress, decodeStoredReport, encodeStoredReport, type StoredReport } from './stored-report.ts';
-import type { Unit } from './transactions.ts';
+import type { Unit } from '../store/transactions.ts';
 
 export interface CheckedReport {
   readonly resource: Resource;
@@ -32,8 +32,6 @@ export interface WriteInput {
 export interface WritePlan {
   readonly units: readonly Unit[];
   readonly refusals: readonly Refusal[];
-  /** Names `<type>/<name>` that the guard takes hold of. */
-  readonly holds: readonly string[];
 }
 
 /** What a route lives on. */
@@ -74,6 +72,7 @@ class Planner {
   readonly #guardId: string;
   readonly #units: Unit[] = [];
   readonly #refusals: Refusal[] = [];
+  /** Names `<type>/<name>` that the guard takes hold of, and those that it lets go. */
   readonly #holds: string[] = [];
   readonly #released: string[] = [];
   /** Hosts that an Ingress before in this delta has claimed. */
@@ -169,7 +168,7 @@ class Planner {
         operations: [holds.size === 0 ? { kind: 'delete', key } : { kind: 'put', key, value: encodeGuard(record) }],
       });
     }
-    return { units, refusals: this.#refusals, holds: this.#holds };
+    return { units, refusals: this.#refusals };
   }
 
   /** Rules that go on beside an edit: those it drops while the guard trips, and those held before. */

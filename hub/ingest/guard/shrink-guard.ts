@@ -1,4 +1,4 @@
-import type { ClusterCopy } from './cluster-copy.ts';
+import type { ClusterCopy } from '../cluster-copy.ts';
 
 /** A removal of more routes than this, and of more than this share, is held. */
 const MAX_ROUTES = 10;

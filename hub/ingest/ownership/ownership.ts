@@ -1,15 +1,15 @@
-import type { Clock } from '../../lib/clock.ts';
-import { ANY_HOST } from '../../lib/domain/host-name.ts';
-import { HeadgateError } from '../../lib/errors.ts';
-import type { Log } from '../../lib/log.ts';
-import type { FleetState, OwnershipRecord } from '../fleet/state.ts';
-import type { HostUse } from '../fleet/fleet-index.ts';
-import type { Fleet } from '../fleet/fleet.ts';
-import { decodeOwnership } from '../fleet/stored-values.ts';
-import { keys } from '../store/keys.ts';
-import type { Store } from '../store/store.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import { ANY_HOST } from '../../../lib/domain/host-name.ts';
+import { HeadgateError } from '../../../lib/errors.ts';
+import type { Log } from '../../../lib/log.ts';
+import type { FleetState, OwnershipRecord } from '../../fleet/state.ts';
+import type { HostUse } from '../../fleet/fleet-index.ts';
+import type { Fleet } from '../../fleet/fleet.ts';
+import { decodeOwnership } from '../../fleet/stored-values.ts';
+import { keys } from '../../store/keys.ts';
+import type { Store } from '../../store/store.ts';
 import { encodeOwnership } from './ownership-record.ts';
-import { hostOfClaim } from './stored-report.ts';
+import { hostOfClaim } from '../stored-report.ts';
 
 /** Milliseconds that ownership outlives its last contribution. */
 export const DEFAULT_GRACE_MS = 600_000;

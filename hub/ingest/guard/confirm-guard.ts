@@ -1,11 +1,11 @@
-import { HeadgateError } from '../../lib/errors.ts';
-import type { GuardRecord } from '../fleet/state.ts';
-import { decodeGuard } from '../fleet/stored-values.ts';
-import { keys } from '../store/keys.ts';
-import type { Store } from '../store/store.ts';
+import { HeadgateError } from '../../../lib/errors.ts';
+import type { GuardRecord } from '../../fleet/state.ts';
+import { decodeGuard } from '../../fleet/stored-values.ts';
+import { keys } from '../../store/keys.ts';
+import type { Store } from '../../store/store.ts';
 import { keptIngresses } from './open-guard.ts';
-import { encodeStoredReport, withoutKept } from './stored-report.ts';
-import { pack, type Unit } from './transactions.ts';
+import { encodeStoredReport, withoutKept } from '../stored-report.ts';
+import { pack, type Unit } from '../../store/transactions.ts';
 
 /** Times that a confirmation starts over because the guard grew meanwhile. */
 const ATTEMPTS = 16;

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { ClusterCopy } from './cluster-copy.ts';
+import { ClusterCopy } from '../cluster-copy.ts';
 import { confirmGuard } from './confirm-guard.ts';
 import { listGuards } from './open-guard.ts';
 import { judgeShrink } from './shrink-guard.ts';
-import { claimsOf } from './stored-report.ts';
-import { claim, ingress, keysUnder, Reporter, service, storedIngress, temporaryStore } from './ingest.fixture.ts';
-import { Ingress } from '../../proto/gen/headgate/v1/reported.ts';
+import { claimsOf } from '../stored-report.ts';
+import { claim, ingress, keysUnder, Reporter, service, storedIngress, temporaryStore } from '../ingest.fixture.ts';
+import { Ingress } from '../../../proto/gen/headgate/v1/reported.ts';
 
 /** One Ingress per route. */
 function copyOf(routes: number): ClusterCopy {

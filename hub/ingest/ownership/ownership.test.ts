@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import type { Clock } from '../../lib/clock.ts';
-import { systemClock } from '../../lib/clock.ts';
-import { silentLog } from '../../lib/log.ts';
-import { Ingress } from '../../proto/gen/headgate/v1/reported.ts';
-import type { HostUse } from '../fleet/fleet-index.ts';
-import { Fleet } from '../fleet/fleet.ts';
-import type { CommittedIngress, OwnershipRecord } from '../fleet/state.ts';
-import { confirmGuard } from './confirm-guard.ts';
-import { departureOf, forgetCluster } from './forget-cluster.ts';
-import { listGuards } from './open-guard.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import { systemClock } from '../../../lib/clock.ts';
+import { silentLog } from '../../../lib/log.ts';
+import { Ingress } from '../../../proto/gen/headgate/v1/reported.ts';
+import type { HostUse } from '../../fleet/fleet-index.ts';
+import { Fleet } from '../../fleet/fleet.ts';
+import type { CommittedIngress, OwnershipRecord } from '../../fleet/state.ts';
+import { confirmGuard } from '../guard/confirm-guard.ts';
+import { departureOf, forgetCluster } from '../forget-cluster.ts';
+import { listGuards } from '../guard/open-guard.ts';
 import { decideOwnership, type OwnershipView, runOwnership } from './ownership.ts';
-import { claim, ingress, keysUnder, owners, Reporter, service, temporaryStore } from './ingest.fixture.ts';
+import { claim, ingress, keysUnder, owners, Reporter, service, temporaryStore } from '../ingest.fixture.ts';
 
 const GRACE = 600_000;
 

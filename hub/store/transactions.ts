@@ -1,4 +1,4 @@
-import { type Condition, type Operation, type Transaction, transactionLimits } from '../store/store.ts';
+import { type Condition, type Operation, type Transaction, transactionLimits } from './store.ts';
 
 /** Writes that belong together. */
 export interface Unit {

@@ -1,10 +1,10 @@
-import type { Ingress } from '../../proto/gen/headgate/v1/reported.ts';
-import type { OwnershipRecord } from '../fleet/state.ts';
-import { decodeOwnership } from '../fleet/stored-values.ts';
-import { keys } from '../store/keys.ts';
-import type { Store } from '../store/store.ts';
-import { committedIngress, hostOfClaim, type StoredReport } from './stored-report.ts';
-import type { Unit } from './transactions.ts';
+import type { Ingress } from '../../../proto/gen/headgate/v1/reported.ts';
+import type { OwnershipRecord } from '../../fleet/state.ts';
+import { decodeOwnership } from '../../fleet/stored-values.ts';
+import { keys } from '../../store/keys.ts';
+import type { Store } from '../../store/store.ts';
+import { committedIngress, hostOfClaim, type StoredReport } from '../stored-report.ts';
+import type { Unit } from '../../store/transactions.ts';
 
 export function encodeOwnership({ host, namespace, releasedAt }: OwnershipRecord): Uint8Array {
   return Buffer.from(JSON.stringify({ host, namespace, releasedAt }));

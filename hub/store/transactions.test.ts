@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { transactionLimits } from '../store/store.ts';
+import { transactionLimits } from './store.ts';
 import { pack, type Unit } from './transactions.ts';
 
 const unit = (operations: number, bytes = 1, conditions = 0): Unit => ({

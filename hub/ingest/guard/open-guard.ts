@@ -1,9 +1,9 @@
-import { claimKey, type GuardRecord } from '../fleet/state.ts';
-import { decodeGuard } from '../fleet/stored-values.ts';
-import { keys, parseHeldKey, parseReportKey } from '../store/keys.ts';
-import type { Store } from '../store/store.ts';
-import { Totals } from './totals.ts';
-import { committedIngress, decodeStoredReport, type StoredReport } from './stored-report.ts';
+import { claimKey, type GuardRecord } from '../../fleet/state.ts';
+import { decodeGuard } from '../../fleet/stored-values.ts';
+import { keys, parseHeldKey, parseReportKey } from '../../store/keys.ts';
+import type { Store } from '../../store/store.ts';
+import { Totals } from '../totals.ts';
+import { committedIngress, decodeStoredReport, type StoredReport } from '../stored-report.ts';
 
 /** The guard of a cluster that waits for somebody's word. A cluster has one at most; it grows. */
 export interface OpenGuard {

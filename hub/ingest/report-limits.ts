@@ -15,7 +15,7 @@ export interface ReportLimits {
 export const defaultReportLimits: ReportLimits = { resources: 100_000, bytes: 128 << 20, unknown: 1_000 };
 
 /** Counts a delta against its cluster's limits. */
-export class Room {
+export class ReportBudget {
   readonly #copy: ClusterCopy;
   readonly #limits: ReportLimits;
   readonly #used = new Totals();
