@@ -22,6 +22,8 @@ import type { OfferedCertificate } from './certificates.ts';
 // misread gets past this file. Each function throws HeadgateError and changes nothing.
 
 const routeIdForm = /^[0-9a-f]{16}$/;
+/** Bytes of the names in one entry of the list of certificates, which goes to HAProxy as one command. */
+const MAX_NAMES = 14_000;
 const dnsName = /^[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?$/;
 
 function check(holds: boolean, field: string, problem: string): asserts holds {
@@ -102,7 +104,13 @@ export function decodeCertificate(resource: Resource): OfferedCertificate {
   const { namespace, hosts, chain, privateKey } = body(resource, Certificate);
   check(hosts.length > 0, 'hosts', 'is empty');
   for (const [i, host] of hosts.entries()) check(validHost(host), `hosts[${i}]`, 'is no host name');
-  return { namespace, hosts: [...new Set(hosts)], pem: combinedPem(chain, privateKey) };
+  const distinct = [...new Set(hosts)];
+  if (distinct.join(' ').length > MAX_NAMES) {
+    throw new HeadgateError('HG5005', `the certificate is for hosts whose names have more than ${MAX_NAMES} bytes`, {
+      remedy: 'list a wildcard under spec.tls in their place, or give some of them a Secret of their own',
+    });
+  }
+  return { namespace, hosts: distinct, pem: combinedPem(chain, privateKey) };
 }
 
 export interface PeerTarget {

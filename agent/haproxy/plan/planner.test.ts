@@ -235,6 +235,15 @@ describe('bad input is refused by name and changes nothing', () => {
     ['a peer whose name is more than one line', peer('us\nevil', []), 'HG1002'],
     ['a gateway by DNS name', peer('us', ['gw.example:7444']), 'HG1002'],
     ['more targets than a draw has', split('shop.example', [{ path: '/', shares: nine }]), 'HG5005'],
+    [
+      'a certificate for more hosts than one entry of the list can name',
+      certificate(
+        'd/tls',
+        Array.from({ length: 1_000 }, (_, i) => `host-${i}.shop.example`),
+        { certificate: 'x', key: 'y' },
+      ),
+      'HG5005',
+    ],
     ['a key that is none', certificate('d/tls', ['a.example'], { certificate: 'x', key: 'y' }), 'HG1004'],
   ])('%s', (_, bad, code) => {
     const planner = planned();

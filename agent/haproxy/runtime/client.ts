@@ -48,26 +48,39 @@ export class RuntimeClient implements AsyncDisposable {
   }
 
   /**
-   * Sends commands, pipelined, and waits for every reply. A command that HAProxy refuses has `ok: false`.
+   * Sends commands, pipelined, and waits for every reply. A command that HAProxy refuses has `ok: false`, and so has
+   * one that cannot be sent (`encodeCommand` says why): the others are not to suffer from it.
    *
    * @throws HG5003 where the connection failed: which of the commands were run is then unknown.
    */
   async send(commands: readonly Command[]): Promise<readonly Reply[]> {
     if (commands.length === 0) return [];
-    const texts = commands.map(encodeCommand);
     if (this.#connection === undefined || this.#connection.closed) {
       this.#connection = await Connection.open(this.#path, this.#onClose);
     }
     const replies: Reply[] = [];
     for (let at = 0; at < commands.length; at += PIPELINED) {
-      const part = await this.#connection.send(commands.slice(at, at + PIPELINED), texts.slice(at, at + PIPELINED));
-      for (const reply of part) {
+      for (const reply of await this.#sendSome(this.#connection, commands.slice(at, at + PIPELINED))) {
         if (reply.ok) this.#ok++;
         else this.#failed++;
         replies.push(reply);
       }
     }
     return replies;
+  }
+
+  async #sendSome(connection: Connection, commands: readonly Command[]): Promise<readonly Reply[]> {
+    const encoded = commands.map((command) => ({ command, ...attempt(command) }));
+    const sent = encoded.filter(({ text }) => text !== undefined);
+    const answers = await connection.send(
+      sent.map(({ command }) => command),
+      sent.map(({ text }) => text ?? ''),
+    );
+    let next = 0;
+    return encoded.map(({ command, text, why }) => {
+      const answer = text === undefined ? undefined : answers[next++];
+      return answer ?? { command, text: why ?? '', ok: false };
+    });
   }
 
   /** Sends one query. @throws HG5003 with HAProxy's words where it refuses. */
@@ -87,6 +100,14 @@ export class RuntimeClient implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.reset();
+  }
+}
+
+function attempt(command: Command): { readonly text?: string; readonly why?: string } {
+  try {
+    return { text: encodeCommand(command) };
+  } catch (error) {
+    return { why: HeadgateError.from(error).message };
   }
 }
 
