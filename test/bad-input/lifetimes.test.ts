@@ -12,7 +12,7 @@ import { haproxyPids } from '../../cli/demo/process-fleet.ts';
 import { HEADGATE } from '../../cli/demo/processes.ts';
 import { eventually, TestFleet } from '../fleet/fleet.fixture.ts';
 import { parseExposition } from './exposition.fixture.ts';
-import { canMount, inside, readOnly, sized } from './run.fixture.ts';
+import { canMount, expectRefusal, inside, readOnly, run, sized, takenPort } from './run.fixture.ts';
 
 /** Requests a second. */
 const RATE = 200;
@@ -97,6 +97,20 @@ describe('an agent', () => {
     expect(load.failures).toEqual([]);
     expect(load.total).toBeGreaterThan(20);
     expect(await haproxy('eu')).toEqual({ pids: before.pids, reloads: 0 });
+  });
+
+  test('that would have to move to a taken port leaves HAProxy where it is', async () => {
+    const { agent, data, folder, https, gateway, ops } = here.cluster('eu');
+    const { pids } = await haproxy('eu');
+    await agent.end();
+    using port = await takenPort();
+    const known = ['--cluster', 'eu', '--hub', String(here.fleet.hub.ready['grpc']), '--data', data];
+    const listen = ['--listen-http', port.address, '--listen-https', https, '--listen-gateway', gateway, '--ops', ops];
+    const refused = await run(['agent', ...known, '--source', `directory:${folder.path}`, ...listen]);
+    expectRefusal(refused, 1, 'HG2002', port.address, 'the port is taken');
+    expect((await here.ask('eu', HOST)).pod?.cluster).toBe('eu');
+    await here.fleet.startAgent('eu');
+    expect(await haproxy('eu')).toEqual({ pids, reloads: 0 });
   });
 
   test('is stopped together with its HAProxy', async () => {
