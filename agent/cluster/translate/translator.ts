@@ -28,7 +28,8 @@ import { missingBackends, missingCertificates } from './missing.ts';
 import { Outputs, type Derived } from './outputs.ts';
 import { problemOf, type Fault } from './problems.ts';
 import { References } from './references.ts';
-import { isExternalName, reportedService, serviceFaults } from './service.ts';
+import { reportedService } from './reported-service.ts';
+import { isExternalName, serviceFaults } from './service.ts';
 
 export interface ObjectChanges {
   readonly set?: readonly Manifest[];
