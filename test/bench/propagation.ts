@@ -9,6 +9,8 @@ import { percentile, round } from './numbers.ts';
 
 /** Of changes, the reference apart. */
 const KINDS = 5;
+/** Milliseconds in which nothing changes, while the load runs. */
+const IDLE = 3_000;
 const CLUSTERS = ['eu', 'us', 'ap'];
 
 /** Milliseconds by row, over all samples. */
@@ -82,6 +84,8 @@ async function run({ smoke, note }: BenchOptions): Promise<BenchReport> {
     );
     await using load = await fleet.load();
     const before = await fleet.reloads();
+    const idleFrom = await fleet.cpu();
+    await sleep(IDLE);
     const cpuBefore = await fleet.cpu();
     const samples = await sample(fleet, bare, count);
     const cpu = await fleet.cpu();
@@ -100,6 +104,8 @@ async function run({ smoke, note }: BenchOptions): Promise<BenchReport> {
       result.requests,
       result.failed,
       reloads,
+      each(cpuBefore.hub - idleFrom.hub, IDLE / 1_000),
+      each(cpuBefore.agents - idleFrom.agents, IDLE / 1_000),
       each(cpu.hub - cpuBefore.hub, made),
       each(cpu.agents - cpuBefore.agents, made),
     ]);
@@ -115,8 +121,17 @@ async function run({ smoke, note }: BenchOptions): Promise<BenchReport> {
         rows,
       },
       {
-        title: "Meanwhile, a steady load through all entries, and reloads by HAProxy's own count",
-        columns: ['routes', 'requests', 'failed', 'reloads', 'hub CPU ms per change', 'CPU ms of all agents'],
+        title: "Meanwhile, a steady load through all entries, reloads by HAProxy's own count, and CPU",
+        columns: [
+          'routes',
+          'requests',
+          'failed',
+          'reloads',
+          'hub idle, ms/s',
+          'all agents',
+          'hub, ms/change',
+          'all agents',
+        ],
         rows: traffic,
       },
     ],
@@ -126,8 +141,8 @@ async function run({ smoke, note }: BenchOptions): Promise<BenchReport> {
 }
 
 /** @returns milliseconds. */
-function each(seconds: number, changes: number): number {
-  return round((1_000 * seconds) / changes, 1);
+function each(seconds: number, count: number): number {
+  return round((1_000 * seconds) / count, 1);
 }
 
 function figuresOf(row: string, p50: number, p99: number): Figure[] {
