@@ -11,6 +11,9 @@ export interface PodAnswer {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
+/** A request for this path is counted and answered without a body: for load. */
+export const COUNT_PATH = '/count';
+
 type Counts = Readonly<Record<string, number>>;
 
 /** HTTP servers on loopback in a process of their own, so that load and pods do not share a thread. */
@@ -55,6 +58,10 @@ function serve(pod: string): Server {
     let byCluster = counts.get(host);
     if (byCluster === undefined) counts.set(host, (byCluster = {}));
     byCluster[cluster] = (byCluster[cluster] ?? 0) + 1;
+    if (url === COUNT_PATH) {
+      response.end();
+      return;
+    }
     const body = JSON.stringify({ cluster, pod, path: url, headers } satisfies PodAnswer);
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
     response.end(body);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { eventually, TestFleet, tier, trafficPolicy } from './fleet.fixture.ts';
+import type { Weights } from './shares.ts';
 
 /** `old` falls silent at the start: a hub takes 15 s to judge that, meanwhile the other tests run. */
 const ALL = { eu: 1, us: 1, ap: 1 };
@@ -178,6 +179,80 @@ describe('a policy that is wrong', () => {
     const weights = await fleet.fleet.run(['weights', host, 'eu=0', 'ap=0']);
     expect(weights).toMatchObject({ code: 2, stderr: expect.stringContaining('weights sum to 0') as string });
     await fleet.expectShares('eu', host, { us: 1 }, 20);
+  });
+});
+
+/** Cookies of returning clients, by the cluster that served them first. */
+async function visit(host: string, count: number): Promise<Map<string, string[]>> {
+  const cookies = new Map<string, string[]>();
+  for (let i = 0; i < count; i++) {
+    const { pod, cookie } = await fleet.ask('ap', host);
+    if (pod !== undefined && cookie !== undefined)
+      cookies.set(pod.cluster, [...(cookies.get(pod.cluster) ?? []), cookie]);
+  }
+  return cookies;
+}
+
+/** Clusters that serve these clients now. */
+async function revisit(host: string, cookies: readonly string[]): Promise<Set<string | undefined>> {
+  const replies = await Promise.all(
+    cookies.map(async (cookie) => await fleet.ask('ap', host, { headers: { cookie } })),
+  );
+  return new Set(replies.map(({ pod, status }) => pod?.cluster ?? `status ${status}`));
+}
+
+function sticky(namespace: string, weights: Weights): string {
+  return trafficPolicy(namespace, `tiers: [${tier(weights)}], affinity: { drain: 5s }`);
+}
+
+describe('affinity', () => {
+  test('keeps returning clients while weights change, and moves them when the drain is over', async () => {
+    const host = 'sticky.example';
+    fleet.writeAll({ namespace: 'sticky', host }, { eu: 1, us: 1, ap: 1 });
+    await fleet.apply(sticky('sticky', { eu: 1, us: 1 }));
+    await fleet.expectShares('ap', host, { eu: 1, us: 1 });
+    const cookies = await visit(host, 30);
+    const eu = cookies.get('eu') ?? [];
+    const us = cookies.get('us') ?? [];
+    expect(eu.length + us.length).toBe(30);
+    expect(eu.length).toBeGreaterThan(2);
+    expect(await revisit(host, eu)).toEqual(new Set(['eu']));
+    expect(await revisit(host, us)).toEqual(new Set(['us']));
+    await fleet.apply(sticky('sticky', { us: 99, eu: 1 }));
+    await fleet.expectShares('ap', host, { us: 99, eu: 1 });
+    expect(await revisit(host, eu)).toEqual(new Set(['eu']));
+
+    await fleet.apply(sticky('sticky', { us: 1 }));
+    await fleet.expectShares('ap', host, { us: 1 });
+    expect(await revisit(host, eu)).toEqual(new Set(['eu']));
+    expect(await revisit(host, us)).toEqual(new Set(['us']));
+    await fleet.expectReturn('ap', host, eu[0] ?? '', 'us');
+    expect(await revisit(host, eu)).toEqual(new Set(['us']));
+  });
+
+  test('outlives a cordon for the drain', async () => {
+    const host = 'drained.example';
+    fleet.writeAll({ namespace: 'drained', host }, { eu: 1, us: 1, ap: 1 });
+    await fleet.apply(sticky('drained', { eu: 1, us: 1 }));
+    await fleet.expectShares('ap', host, { eu: 1, us: 1 });
+    const { eu = [] } = Object.fromEntries(await visit(host, 20));
+    await fleet.fleet.must(['cordon', 'eu']);
+    await fleet.expectShares('ap', host, { us: 1 });
+    expect(await revisit(host, eu)).toEqual(new Set(['eu']));
+    await fleet.expectReturn('ap', host, eu[0] ?? '', 'us');
+    await fleet.fleet.must(['uncordon', 'eu']);
+    await fleet.expectShares('ap', host, { eu: 1, us: 1 });
+  });
+
+  test('with a forged cookie stays inside the split', async () => {
+    const host = 'sticky.example';
+    const forged = [
+      'headgate=x.y',
+      'headgate=000000000000.1',
+      'headgate=',
+      `headgate=${'9'.repeat(500)}.${'9'.repeat(500)}`,
+    ];
+    expect(await revisit(host, forged)).toEqual(new Set(['us']));
   });
 });
 

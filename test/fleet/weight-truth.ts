@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
 import { tier, trafficPolicy, type TestFleet } from './fleet.fixture.ts';
+import { COUNT_PATH } from './pods.ts';
 import { sigmas } from './shares.ts';
 
 const run = promisify(execFile);
@@ -65,7 +66,14 @@ function hostOf(index: number): string {
 
 /** @returns requests that failed */
 async function load(entry: string, host: string, seconds: number): Promise<number> {
-  const { stdout } = await run('wrk', ['-t1', '-c16', `-d${seconds}s`, '-H', `Host: ${host}`, `http://${entry}/`]);
+  const { stdout } = await run('wrk', [
+    '-t1',
+    '-c16',
+    `-d${seconds}s`,
+    '-H',
+    `Host: ${host}`,
+    `http://${entry}${COUNT_PATH}`,
+  ]);
   const status = /Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1] ?? '0';
   const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(stdout)?.slice(1) ?? [];
   return [status, ...sockets].reduce((sum, count) => sum + Number(count), 0);
