@@ -13,6 +13,7 @@ import { apiEndpoints } from './api/endpoints.ts';
 import type { OperatorToken } from './api/operator-tokens.ts';
 import { startApi } from './api/server.ts';
 import { PolicyWriter } from './api/write/policy-writer.ts';
+import { enrolmentServices } from './certificates/enrolment-services.ts';
 import { Enrolment } from './certificates/enrolment.ts';
 import { HubAuthority } from './certificates/hub-authority.ts';
 import { Revocations } from './certificates/revocations.ts';
@@ -124,9 +125,7 @@ export async function runHub(options: HubOptions, around: HubAround): Promise<vo
       services: {
         report: async (caller, pipe) => await reports.report(caller, pipe),
         configure: async (caller, pipe) => await distributor.serve(caller.identity, pipe, signal),
-        enrol: async (request) => await enrolment.enrol(request),
-        nonce: (connection) => Promise.resolve(enrolment.nonce(connection)),
-        renew: async (request, connection) => await enrolment.renew(request, connection),
+        ...enrolmentServices(enrolment),
       },
     }),
   );

@@ -32,7 +32,7 @@ export function identifyCaller(request: IncomingMessage, fleet: string, tokens: 
   if (!socket.authorized) throw new HeadgateError('HG2005', 'the client certificate is not accepted', { remedy });
   const role = operatorRole(certificate.subjectAltName, fleet);
   if (role === undefined)
-    throw new HeadgateError('HG2006', 'the client certificate is not an one of an operator', { remedy });
+    throw new HeadgateError('HG2006', 'the client certificate is not one of an operator', { remedy });
   return { name: `certificate:${role}:${certificate.serialNumber.toLowerCase()}`, role };
 }
 

@@ -3,7 +3,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { Identity } from '../../lib/identity/identity.ts';
 import type { Log } from '../../lib/log.ts';
-import { claimSpeaker, type Epoch, type Pipe, Sender, type SpeakerRegister } from '../../lib/sync/index.ts';
+import { claimSpeaker, type Epoch, type Pipe, Sender, type SpeakerRegister, tapped } from '../../lib/sync/index.ts';
 import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/sync.ts';
 import { clustersOf } from '../compile/body-for.ts';
 import type { CompiledChange } from '../compile/compiler.ts';
@@ -115,7 +115,7 @@ export class Distributor {
     const close = (error: Error): void => pipe.close(error);
     const source = { inventory: subscription.inventory, epoch: () => epoch, revision: () => this.#revision };
     const sender: Sender = new Sender(
-      heardBy(pipe, () => presence.heard(cluster)),
+      tapped(pipe, () => presence.heard(cluster)),
       source,
       {
         clock,
@@ -189,24 +189,5 @@ export class Distributor {
 
   #closeAll(): void {
     for (const streams of this.#streams.values()) for (const { stop } of streams) stop.abort();
-  }
-}
-
-function heardBy(pipe: ConfigurePipe, heard: () => void): ConfigurePipe {
-  return {
-    send: (frame) => pipe.send(frame),
-    get pending() {
-      return pipe.pending;
-    },
-    writable: () => pipe.writable(),
-    frames: each(pipe.frames, heard),
-    close: (error) => pipe.close(error),
-  };
-}
-
-async function* each<T>(items: AsyncIterable<T>, visit: () => void): AsyncIterable<T> {
-  for await (const item of items) {
-    visit();
-    yield item;
   }
 }

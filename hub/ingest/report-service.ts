@@ -2,7 +2,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { Identity } from '../../lib/identity/identity.ts';
 import type { Log } from '../../lib/log.ts';
-import { claimSpeaker, type Pipe, Receiver, type SpeakerRegister } from '../../lib/sync/index.ts';
+import { claimSpeaker, type Pipe, Receiver, type SpeakerRegister, tapped } from '../../lib/sync/index.ts';
 import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/sync.ts';
 import type { Store } from '../store/store.ts';
 import type { PresenceRegister } from './presence.ts';
@@ -94,25 +94,5 @@ export class ReportService {
     }
     open.streams += 1;
     return open;
-  }
-}
-
-/** The same pipe, which tells of every frame before it is read. */
-function tapped(pipe: Pipe<ReceiverFrame, SenderFrame>, tell: () => void): Pipe<ReceiverFrame, SenderFrame> {
-  return {
-    send: (frame) => pipe.send(frame),
-    get pending() {
-      return pipe.pending;
-    },
-    writable: () => pipe.writable(),
-    frames: tap(pipe.frames, tell),
-    close: (error) => pipe.close(error),
-  };
-}
-
-async function* tap(frames: AsyncIterable<SenderFrame>, tell: () => void): AsyncGenerator<SenderFrame> {
-  for await (const frame of frames) {
-    tell();
-    yield frame;
   }
 }

@@ -23,3 +23,23 @@ export interface Pipe<Out, In> {
  * chunks of 256 KiB, what a slow subscriber costs in memory.
  */
 export const pipeHighWater = 2;
+
+/** The same pipe; `heard` is called for every frame that comes, before its reader has it. */
+export function tapped<Out, In>(pipe: Pipe<Out, In>, heard: () => void): Pipe<Out, In> {
+  return {
+    send: (frame) => pipe.send(frame),
+    get pending() {
+      return pipe.pending;
+    },
+    writable: () => pipe.writable(),
+    frames: eachHeard(pipe.frames, heard),
+    close: (error) => pipe.close(error),
+  };
+}
+
+async function* eachHeard<In>(frames: AsyncIterable<In>, heard: () => void): AsyncIterable<In> {
+  for await (const frame of frames) {
+    heard();
+    yield frame;
+  }
+}
