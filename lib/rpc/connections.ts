@@ -52,13 +52,19 @@ export function peerOf(certificate: X509Certificate | undefined, authorized: boo
   return identity === undefined ? undefined : { identity, serial: certificate.serialNumber };
 }
 
+/** `ADDRESS:PORT` of the other end: the same for a TCP connection and the TLS one over it. */
+function remoteOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress}:${remotePort}`;
+}
+
 /** The live connections of one server, and which new ones it takes. */
 export class Connections {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #limits: ConnectionLimits;
   readonly #bucket: TokenBucket;
-  readonly #handshaking = new Set<Socket>();
+  /** TCP connections whose TLS does not stand yet, by remoteOf. */
+  readonly #handshaking = new Map<string, Socket>();
   readonly #secured = new Set<Secured>();
   #anonymous = 0;
 
@@ -75,18 +81,17 @@ export class Connections {
       socket.destroy();
       return false;
     }
-    this.#handshaking.add(socket);
-    socket.once('close', () => this.#handshaking.delete(socket));
+    const remote = remoteOf(socket);
+    this.#handshaking.set(remote, socket);
+    socket.once('close', () => {
+      if (this.#handshaking.get(remote) === socket) this.#handshaking.delete(remote);
+    });
     return true;
-  }
-
-  /** The handshake is over or has failed. */
-  handshaken(socket: Socket): void {
-    this.#handshaking.delete(socket);
   }
 
   /** A TLS connection stands; false when it is one too many and was closed. */
   secured(socket: TLSSocket, admit: (peer: Peer) => boolean): boolean {
+    this.#handshaking.delete(remoteOf(socket));
     const certificate = socket.getPeerX509Certificate();
     const peer = peerOf(certificate, socket.authorized);
     const refused = peer === undefined ? this.#anonymous >= this.#limits.anonymous : !admit(peer);
@@ -117,7 +122,7 @@ export class Connections {
 
   /** Cuts the connection from `ADDRESS:PORT`. */
   closeRemote(remote: string): void {
-    this.#cut(({ socket }) => `${socket.remoteAddress}:${socket.remotePort}` === remote);
+    this.#cut(({ socket }) => remoteOf(socket) === remote);
   }
 
   /** Cuts what has outlived its certificate, or its welcome. Called a few times a second. */
@@ -131,7 +136,7 @@ export class Connections {
   }
 
   closeAll(): void {
-    for (const socket of this.#handshaking) socket.destroy();
+    for (const socket of this.#handshaking.values()) socket.destroy();
     this.#cut(() => true);
   }
 

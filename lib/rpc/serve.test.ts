@@ -75,6 +75,23 @@ describe('connections', () => {
     second.destroy();
   });
 
+  test('what has shaken hands leaves its place to the next', async ({ expect }) => {
+    await using links = new TestLinks(hubTls);
+    const server = await links.serve({
+      limits: { handshakes: 1 },
+      services: {
+        configure: async (_caller, pipe) => {
+          pipe.send(heartbeat(1n));
+          await failure(drain(pipe));
+        },
+      },
+    });
+    for (const _ of [1, 2, 3]) {
+      const frames = links.dial(server, euTls).configure().frames[Symbol.asyncIterator]();
+      expect((await frames.next()).value).toEqual(heartbeat(1n));
+    }
+  });
+
   test('no session is resumed', async ({ expect }) => {
     await using links = new TestLinks(hubTls);
     const server = await links.serve();
