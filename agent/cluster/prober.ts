@@ -62,6 +62,7 @@ export class Prober {
   async #round(peer: Peer): Promise<void> {
     let watched = this.#watched.get(peer.cluster);
     if (watched === undefined) this.#watched.set(peer.cluster, (watched = { misses: 0, sessions: new Map() }));
+    for (const [address, session] of watched.sessions) if (!peer.addresses.includes(address)) session.destroy();
     const answers = await Promise.all(
       peer.addresses.map(async (address) => await this.#ask(watched, peer, address, undefined)),
     );
@@ -94,17 +95,21 @@ export class Prober {
 
   /** @returns the HTTP status, or undefined where no answer came in time. */
   async #ask(watched: Watched, peer: Peer, address: string, routeId: string | undefined): Promise<number | undefined> {
-    const session = this.#session(watched, peer, address);
+    let session: ClientHttp2Session;
+    try {
+      session = this.#session(watched, peer, address);
+    } catch (error) {
+      // Another cluster says the address: whatever it is, it must not end this agent.
+      this.#options.log.debug('gateway cannot be asked', { peer: peer.cluster, address, error });
+      return undefined;
+    }
     return await new Promise((resolve) => {
       let answered = false;
       const end = (status: number | undefined): void => {
         if (answered) return;
         answered = true;
         // A session that let one probe down is made anew: it may be half open.
-        if (status === undefined) {
-          session.destroy();
-          watched.sessions.delete(address);
-        }
+        if (status === undefined) session.destroy();
         resolve(status);
       };
       const request = session.request({
@@ -134,7 +139,10 @@ export class Prober {
       servername: peer.serverName,
     });
     // Errors reach every request of the session too; without a listener they would end the process.
-    session.on('error', () => watched.sessions.delete(address));
+    session.on('error', () => undefined);
+    session.on('close', () => {
+      if (watched.sessions.get(address) === session) watched.sessions.delete(address);
+    });
     session.unref();
     watched.sessions.set(address, session);
     return session;
