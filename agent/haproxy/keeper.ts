@@ -173,7 +173,7 @@ export class Keeper {
     }
     if (mirror.process.alive()) await mirror.process.refresh();
     else await this.revive();
-    if (mirror.isStranger || now - this.#repairedAt >= REPAIR_EVERY) {
+    if (mirror.isBehind || mirror.isStranger || now - this.#repairedAt >= REPAIR_EVERY) {
       await mirror.repair();
       await mirror.process.trimLog();
       this.#repairedAt = clock.now();

@@ -89,6 +89,11 @@ export class Mirror {
     return this.process.worker !== this.#worker;
   }
 
+  /** Whether files, and then HAProxy, lack a change because a write failed. */
+  get isBehind(): boolean {
+    return this.#unwritten.size > 0;
+  }
+
   /** Takes over the HAProxy that runs in the folder, or starts one. */
   async open(before: HaproxyState | undefined): Promise<void> {
     const { files, planner } = this.#options;

@@ -31,6 +31,7 @@ export class DiskLedger implements Ledger {
   #inventory = new Inventory();
   #held: Held | undefined;
   #loaded: Ledger['loaded'] = { from: 'empty', problem: undefined };
+  #trouble: string | undefined;
   #lock: Disposable | undefined;
   /** `undefined` while the disk takes no writes: the next commit starts a new generation. */
   #journal: Journal | undefined;
@@ -50,6 +51,16 @@ export class DiskLedger implements Ledger {
 
   get loaded(): Ledger['loaded'] {
     return this.#loaded;
+  }
+
+  get trouble(): string | undefined {
+    return this.#trouble;
+  }
+
+  /** Notes why a write failed before there was anything to commit. */
+  failed(error: HeadgateError): void {
+    this.#trouble = error.message;
+    this.#log.warn('the ledger was read but cannot be written', { error });
   }
 
   held(): Held | undefined {
@@ -124,8 +135,11 @@ export class DiskLedger implements Ledger {
     );
     try {
       await done;
-    } catch (error) {
-      throw diskError(this.#folder, error);
+      this.#trouble = undefined;
+    } catch (thrown) {
+      const error = diskError(this.#folder, thrown);
+      this.#trouble = error.message;
+      throw error;
     }
   }
 

@@ -32,7 +32,7 @@ export async function openLedger({ folder, keyFile, log }: LedgerOptions): Promi
     if (current.kind === 'whole') {
       disk.hold(sealer, current.generation, { from: 'current', problem: current.generation.problem });
       const written = locked ?? (await attempt(folder, () => disk.continueJournal(current.generation)));
-      if (written !== undefined) log.warn('the ledger was read but cannot be written', { error: written });
+      if (written !== undefined) disk.failed(written);
       return disk;
     }
     const previous = await loadGeneration(join(folder, 'previous'), sealer);
@@ -43,7 +43,7 @@ export async function openLedger({ folder, keyFile, log }: LedgerOptions): Promi
     });
     const written = locked ?? (await attempt(folder, () => disk.rewrite()));
     if (written !== undefined && found === undefined) throw written;
-    if (written !== undefined) log.warn('the ledger was read but cannot be written', { error: written });
+    if (written !== undefined) disk.failed(written);
     return disk;
   } catch (error) {
     await disk[Symbol.asyncDispose]();

@@ -15,6 +15,8 @@ export interface Ledger extends AsyncDisposable {
   commitLocal(delta: ResourceDelta): Promise<void>;
   /** Which generation was loaded, and what was wrong with the other. */
   readonly loaded: { readonly from: 'current' | 'previous' | 'empty'; readonly problem: string | undefined };
+  /** Why the last write failed, in words; undefined since one succeeded. */
+  readonly trouble: string | undefined;
 }
 
 /** A resource type that stays on this node. */

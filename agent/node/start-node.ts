@@ -6,7 +6,8 @@ import type { AgentContext } from '../context.ts';
 import type { DataPlane } from '../haproxy/data-plane.ts';
 import { openDataPlane } from '../haproxy/haproxy-data-plane.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
-import { registerDataPlaneMetrics } from '../metrics.ts';
+import type { Ledger } from '../ledger/types.ts';
+import { registerDataPlaneMetrics, registerLedgerMetrics } from '../metrics.ts';
 import { NodeAgent } from './node-agent.ts';
 
 /** Spare backends of the default profile. */
@@ -56,6 +57,8 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
     }),
   );
   registerDataPlaneMetrics(context.registry, () => dataPlane.status());
+  context.checks.push({ name: 'ledger', check: () => undefined, note: () => ledgerNote(ledger) });
+  registerLedgerMetrics(context.registry, () => ledger.trouble === undefined);
   context.checks.push({
     name: 'haproxy',
     check: () => (dataPlane.status().ready ? undefined : dataPlane.status().reason),
@@ -65,4 +68,13 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
   Object.assign(context.fields, { http, https, gateway });
   context.work.push(agent.run(signal));
   return { agent, dataPlane };
+}
+
+/** A node serves on without its ledger; what is wrong with it is told all the same. */
+function ledgerNote({ loaded, trouble }: Ledger): string {
+  const damaged =
+    loaded.problem === undefined
+      ? []
+      : [loaded.from === 'previous' ? `the previous generation was loaded: ${loaded.problem}` : loaded.problem];
+  return [...(trouble === undefined ? [] : [trouble]), ...damaged].join('; ');
 }
