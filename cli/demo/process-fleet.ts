@@ -6,6 +6,7 @@ import type { AddClusterRequest, AddClusterResponse } from '../../hub/api/types.
 import { HeadgateError } from '../../lib/errors.ts';
 import { connectHub, pathOf } from '../client.ts';
 import { Folder } from './manifests.ts';
+import { freeAddress } from './ports.ts';
 import { headgate, Program, type Finished } from './processes.ts';
 
 export interface FleetCluster {
@@ -79,7 +80,8 @@ export class ProcessFleet implements AsyncDisposable {
     writeFileSync(tokenFile, token, { mode: 0o600 });
     const folder = this.folder(name);
     const data = join(this.data, 'agents', name);
-    const ports = ['--listen-http', ANY_PORT, '--listen-https', ANY_PORT, '--ops', ANY_PORT];
+    const ports = ['--ops', ANY_PORT];
+    for (const listener of ['http', 'https', 'gateway']) ports.push(`--listen-${listener}`, await freeAddress());
     const agent = await Program.start(
       [...this.#agentFlags(name, folder.path, data), ...ports, '--join', tokenFile, ...flags],
       this.#log(name),
@@ -103,8 +105,8 @@ export class ProcessFleet implements AsyncDisposable {
   /** Starts a cluster's agent again on its folder and its ports; its HAProxy may still run. */
   async startAgent(name: string, flags: readonly string[] = []): Promise<void> {
     const cluster = this.cluster(name);
-    const { http, https, ops, folder, data } = cluster;
-    const ports = ['--listen-http', http, '--listen-https', https, '--ops', ops];
+    const { http, https, gateway, ops, folder, data } = cluster;
+    const ports = ['--listen-http', http, '--listen-https', https, '--listen-gateway', gateway, '--ops', ops];
     cluster.agent = await Program.start(
       [...this.#agentFlags(name, folder.path, data), ...ports, ...flags],
       this.#log(name),
@@ -163,8 +165,7 @@ export class ProcessFleet implements AsyncDisposable {
   #agentFlags(name: string, folder: string, data: string): string[] {
     const hub = String(this.hub.ready['grpc']);
     const source = `directory:${folder}`;
-    const flags = ['agent', '--hub', hub, '--cluster', name, '--source', source, '--data', data];
-    return [...flags, '--listen-gateway', ANY_PORT];
+    return ['agent', '--hub', hub, '--cluster', name, '--source', source, '--data', data];
   }
 
   #log(name: string): string {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { haproxyPids } from '../../cli/demo/process-fleet.ts';
+import { freeAddress } from '../../cli/demo/ports.ts';
 import { headgate, Program } from '../../cli/demo/processes.ts';
 import { eventually, TestFleet, trafficPolicy } from './fleet.fixture.ts';
 
@@ -26,7 +27,7 @@ beforeAll(async () => {
   const hub = String(fleet.fleet.hub.ready['grpc']);
   const flags = ['--hub', hub, '--roles', 'cluster', '--source', `directory:${folder}`, '--listen-nodes', ANY];
   await start('us', 'cluster', flags);
-  await Promise.all(['n1', 'n2'].map(async (node) => await start(node, 'node', nodeFlags(node))));
+  await Promise.all(['n1', 'n2'].map(async (node) => await start(node, 'node', await firstFlags(node))));
 });
 afterAll(async () => {
   for (const { data, program } of parts.values()) {
@@ -43,9 +44,15 @@ function part(name: string): Part {
   return found;
 }
 
+/** Of a node's first start; later ones keep its ports. */
+async function firstFlags(node: string): Promise<string[]> {
+  const listeners: string[] = [];
+  for (const name of LISTENERS) listeners.push(`--listen-${name}`, await freeAddress());
+  return [...nodeFlags(node), ...listeners];
+}
+
 function nodeFlags(node: string): string[] {
-  const listeners = LISTENERS.flatMap((name) => [`--listen-${name}`, ANY]);
-  return ['--hub', String(part('us').program.ready['nodes']), '--roles', 'node', '--node', node, ...listeners];
+  return ['--hub', String(part('us').program.ready['nodes']), '--roles', 'node', '--node', node];
 }
 
 async function start(name: string, role: 'cluster' | 'node', flags: readonly string[]): Promise<void> {
@@ -123,7 +130,8 @@ test('a node that loses power while its cluster agent and the hub are down serve
   expect(haproxy.length).toBeGreaterThanOrEqual(2);
   await program.end('SIGKILL');
   for (const pid of haproxy) process.kill(pid, 'SIGKILL');
-  const flags = ['agent', '--cluster', 'us', '--data', data, '--ops', ANY, ...nodeFlags('n2')];
+  const listeners = LISTENERS.flatMap((name) => [`--listen-${name}`, String(program.ready[name])]);
+  const flags = ['agent', '--cluster', 'us', '--data', data, '--ops', ANY, ...nodeFlags('n2'), ...listeners];
   part('n2').program = await Program.start(flags, join(fleet.fleet.data, 'logs', 'n2.log'));
   expect(await podAt('n2')).toBe('us-1');
   expect(await podAt('n1')).toBe('us-1');
