@@ -17,7 +17,7 @@ import type { DataPlane, DataPlaneOptions, ResourceVerdict } from './data-plane.
 import { openDataPlane } from './haproxy-data-plane.ts';
 import { testCa } from './testing/certificates.ts';
 import type { TestCa, TestLeaf } from './testing/certificates.ts';
-import { backend, certificate, endpoints, host, split } from './testing/resources.ts';
+import { backend, certificate, endpoints, host, peer, split } from './testing/resources.ts';
 import { fetchAnswer, haproxyBinary, testBackend } from './testing/rig.ts';
 import type { Answer, TestBackend } from './testing/rig.ts';
 
@@ -232,6 +232,24 @@ describe('a data plane', () => {
     await apply(plane, [], [{ type: 'own-certificate', name: 'shop/tls' }]);
     expect(await servedNames(plane, 'first.example')).toBe('Headgate default certificate');
     expect(plane.status().reloads.size).toBe(0);
+  });
+
+  it('outlives any row of new gateway leaves and CAs', async () => {
+    // With a server that uses them, added at runtime: where a CA, a leaf and a CA come in turn, HAProxy 3.0 crashes.
+    const plane = await started();
+    await apply(plane, [peer('us', ['127.0.0.1:1']), host('far.example', [{ path: '/', at: { us: 'shop/far/80' } }])]);
+    await apply(plane, [split('far.example', [{ path: '/', shares: [{ cluster: 'us', share: 100_000 }] }])]);
+    const { pid } = plane.status();
+    for (let i = 0; i < 3; i++) {
+      const next = await testCa();
+      for (let renewal = 0; renewal < 3; renewal++) {
+        const { certificate, key } = await next.leaf('eu.gateway.headgate');
+        await plane.setGateway({ certificate, privateKey: key, ca: next.certificate });
+      }
+    }
+    expect(plane.status()).toMatchObject({ pid, ready: true });
+    expect(Object.fromEntries(plane.status().reloads)).toMatchObject({ 'gateway-ca': expect.any(Number) });
+    expect(plane.status().reloads.get('gateway-ca')).toBeLessThan(3);
   });
 
   it('takes a new gateway leaf and CA at runtime', async () => {

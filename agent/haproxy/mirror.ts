@@ -24,9 +24,10 @@ import type { Failure } from './runtime/executor.ts';
 import { healthFile, NO_HEALTH } from './runtime/health.ts';
 import { observe, observeServers } from './runtime/observe.ts';
 
-export const reloadReasons = ['configuration', 'pool-refill', 'repair'] as const satisfies readonly (
+export const reloadReasons = ['configuration', 'gateway-ca', 'pool-refill', 'repair'] as const satisfies readonly (
   | Change['reload']
   | 'configuration'
+  | 'gateway-ca'
   | 'repair'
 )[];
 export type ReloadReason = (typeof reloadReasons)[number];
@@ -60,6 +61,11 @@ export class Mirror {
   #fixed: Fixed;
   /** The worker that holds what the files hold. */
   #worker: number | undefined;
+  /**
+   * The worker that is known to have its CA from the file. Only such a one is given another at runtime: HAProxy 2.6
+   * and 3.0 crash at the second where a certificate was set between the two.
+   */
+  #ownCa: number | undefined;
 
   constructor(options: MirrorOptions) {
     const { build, folder, clock, log, onEvent } = options;
@@ -104,7 +110,8 @@ export class Mirror {
     }
     await this.#connect();
     if (before?.loaded !== this.#loaded()) await this.reload('configuration');
-    else await this.repair(changed.has('gateway/ca.pem'));
+    else if (changed.has('gateway/ca.pem')) await this.reload('gateway-ca');
+    else await this.repair();
     await this.saveState();
     this.#options.log.info('haproxy taken over', { pid: this.process.pid });
   }
@@ -119,6 +126,7 @@ export class Mirror {
     await checkFree(this.#fixed.listeners);
     await this.process.start(this.#options.signal);
     await this.#connect();
+    this.#ownCa = this.#worker;
     await this.saveState();
   }
 
@@ -132,6 +140,7 @@ export class Mirror {
     await this.#writeHealth(NO_HEALTH);
     await this.process.replace(hangs, this.#options.signal);
     await this.#connect();
+    this.#ownCa = this.#worker;
     await this.saveState();
   }
 
@@ -160,12 +169,13 @@ export class Mirror {
     }
     this.#reloads.set(reason, (this.#reloads.get(reason) ?? 0) + 1);
     await this.#connect();
+    this.#ownCa = this.#worker;
     await this.saveState();
     log.info('haproxy reloaded', { reason, ms: Math.round(clock.now() - began), worker: this.#worker });
   }
 
   /** Compares what the worker holds with what it should, and mends it. @returns the number of differences. */
-  async repair(withCa = false): Promise<number> {
+  async repair(): Promise<number> {
     const { planner, log } = this.#options;
     await this.#write([]);
     if (this.isStranger) await this.#connect();
@@ -182,7 +192,7 @@ export class Mirror {
     }
     const gateway = leafFingerprint(this.#fixed.gatewayCertificate);
     const stale = observed.fingerprints.get(files.gatewayCertificate) !== gateway;
-    if (stale || withCa) await this.#sendGateway();
+    if (stale) await this.#sendGateway(false);
     if (ops.length === 0) return 0;
     const failures = await this.executor.run(ops.map((op): OwnedOp => ({ op, resource: undefined })));
     log.warn('haproxy differed from intent', {
@@ -194,9 +204,11 @@ export class Mirror {
   }
 
   async setGateway(gateway: Pick<Fixed, 'gatewayCertificate' | 'gatewayCa'>): Promise<void> {
+    const withCa = gateway.gatewayCa !== this.#fixed.gatewayCa;
     this.#fixed = { ...this.#fixed, ...gateway };
     await this.#write([files.gatewayCertificate, files.gatewayCa]);
-    await this.#sendGateway();
+    if (withCa && this.#ownCa !== this.#worker) await this.reload('gateway-ca');
+    else await this.#sendGateway(withCa);
   }
 
   async saveState(): Promise<void> {
@@ -243,11 +255,12 @@ export class Mirror {
     });
   }
 
-  async #sendGateway(): Promise<void> {
+  async #sendGateway(withCa: boolean): Promise<void> {
     const commands: Command[] = [
       ...setCertificate(files.gatewayCertificate, this.#fixed.gatewayCertificate),
-      ...setGatewayCa(this.#fixed.gatewayCa),
+      ...(withCa ? setGatewayCa(this.#fixed.gatewayCa) : []),
     ];
+    if (withCa) this.#ownCa = undefined;
     const refused = (await this.#client.send(commands)).find(({ ok }) => !ok);
     if (refused !== undefined) {
       throw new HeadgateError('HG5003', `HAProxy refused the gateway's credentials: ${refused.text}`);
