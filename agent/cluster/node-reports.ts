@@ -52,9 +52,9 @@ export class NodeReports {
   }
 
   #sum(name: string): void {
-    const said = [...this.#inventories.values()].flatMap((inventory) => {
+    const said = [...this.#inventories].flatMap(([node, inventory]) => {
       const one = inventory.get('verdict', name);
-      return one === undefined ? [] : [Verdict.decode(one.body)];
+      return one === undefined ? [] : [{ node, verdict: Verdict.decode(one.body) }];
     });
     const [first] = said;
     if (first === undefined) {
@@ -63,10 +63,11 @@ export class NodeReports {
     }
     const nodes = this.#inventories.size;
     const summed = Verdict.encode({
-      ...first,
+      ...first.verdict,
       nodes,
       programmed: nodes - said.length,
-      rejections: said.flatMap(({ rejections }) => rejections),
+      // Each under the name that the TLS session gives, whatever name is in it.
+      rejections: said.flatMap(({ node, verdict }) => verdict.rejections.map((one) => ({ ...one, node }))),
     }).finish();
     this.#up.publish({ upserts: [resource('verdict', name, summed)], removals: [] });
   }

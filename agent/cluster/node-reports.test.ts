@@ -1,0 +1,45 @@
+import { test } from 'vitest';
+import { type AcceptedDelta, Publication, resource } from '../../lib/sync/index.ts';
+import { Verdict } from '../../proto/gen/headgate/v1/reported.ts';
+import { NodeReports } from './node-reports.ts';
+
+const rejected = (node: string, code = 'HG5003') =>
+  resource(
+    'verdict',
+    'host/shop.example',
+    Verdict.encode({
+      type: 'host',
+      name: 'shop.example',
+      digest: Buffer.alloc(32),
+      programmed: 0,
+      nodes: 1,
+      rejections: [{ node, code, message: 'refused', haproxy: '', transient: false }],
+    }).finish(),
+  );
+
+const delta = (change: Partial<AcceptedDelta>): AcceptedDelta => ({
+  epoch: { counter: 0n, id: '' },
+  revision: 0n,
+  upserts: [],
+  removals: [],
+  endOfSnapshot: false,
+  ...change,
+});
+
+test('a verdict is summed over nodes, each under the name of its session', async ({ expect }) => {
+  const up = new Publication();
+  const reports = new NodeReports(up);
+  const [n1, n2] = [reports.sink('n1'), reports.sink('n2')];
+  const summed = () => {
+    const one = up.inventory.get('verdict', 'host/shop.example');
+    return one === undefined ? undefined : Verdict.decode(one.body);
+  };
+  await n1.accept(delta({ upserts: [rejected('somebody-else')] }));
+  expect(summed()).toMatchObject({ nodes: 2, programmed: 1, rejections: [{ node: 'n1' }] });
+  await n2.accept(delta({ upserts: [rejected('n2', 'HG1002')] }));
+  expect(summed()).toMatchObject({ nodes: 2, programmed: 0, rejections: [{ node: 'n1' }, { node: 'n2' }] });
+  await n1.accept(delta({ removals: [{ type: 'verdict', name: 'host/shop.example' }] }));
+  expect(summed()).toMatchObject({ programmed: 1, rejections: [{ node: 'n2' }] });
+  await n2.accept(delta({ removals: [{ type: 'verdict', name: 'host/shop.example' }] }));
+  expect(summed()).toBeUndefined();
+});
