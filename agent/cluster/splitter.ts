@@ -127,10 +127,9 @@ export class Splitter {
   }
 
   #splitHost(host: Host, clusters: ReadonlyMap<string, ClusterCondition>, now: number): Resource {
-    const routes = host.defaultRoute === undefined ? host.routes : [...host.routes, host.defaultRoute];
     const body = HostSplit.encode({
       host: host.name,
-      routes: routes.map((route) => {
+      routes: routesOf(host).map((route) => {
         const result = splitRoute({
           self: this.#self,
           ready: this.#ready(route),
@@ -179,28 +178,31 @@ export class Splitter {
 
   #setHost(name: string, next: Host | undefined): void {
     const previous = this.#hosts.get(name);
-    if (previous !== undefined) this.#index(previous, (set, host) => set.delete(host));
+    if (previous !== undefined) this.#index(previous, drop);
     if (next === undefined) this.#hosts.delete(name);
     else {
       this.#hosts.set(name, next);
-      this.#index(next, (set, host) => set.add(host));
+      this.#index(next, add);
     }
-    const kept = new Set(next?.routes.map(({ id }) => id));
-    for (const { id } of previous?.routes ?? []) if (!kept.has(id)) this.#memory.delete(id);
+    const kept = new Set(next === undefined ? [] : routesOf(next).map(({ id }) => id));
+    for (const { id } of previous === undefined ? [] : routesOf(previous)) {
+      if (kept.has(id)) continue;
+      this.#memory.delete(id);
+      this.#silentRoutes.delete(id);
+    }
     this.#dirty.add(name);
   }
 
-  #index(host: Host, change: (hosts: Set<string>, host: string) => void): void {
-    const routes = host.defaultRoute === undefined ? host.routes : [...host.routes, host.defaultRoute];
-    for (const { contributions, traffic } of routes) {
+  #index(host: Host, change: (index: Map<string, Set<string>>, key: string, host: string) => void): void {
+    for (const { contributions, traffic } of routesOf(host)) {
       for (const { cluster, backend } of contributions) {
-        change(entry(this.#hostsByCluster, cluster), host.name);
+        change(this.#hostsByCluster, cluster, host.name);
         if (cluster === this.#self) {
-          change(entry(this.#hostsByService, backend.slice(0, backend.lastIndexOf('/'))), host.name);
+          change(this.#hostsByService, backend.slice(0, backend.lastIndexOf('/')), host.name);
         }
       }
       for (const { clusters } of traffic?.tiers ?? []) {
-        for (const { cluster } of clusters) change(entry(this.#hostsByCluster, cluster), host.name);
+        for (const { cluster } of clusters) change(this.#hostsByCluster, cluster, host.name);
       }
     }
   }
@@ -234,8 +236,19 @@ function routeSplit(route: Route, result: SplitResult): HostSplit['routes'][numb
   };
 }
 
-function entry(map: Map<string, Set<string>>, key: string): Set<string> {
-  let set = map.get(key);
-  if (set === undefined) map.set(key, (set = new Set()));
-  return set;
+/** Every route of a host, the default one included. */
+function routesOf({ routes, defaultRoute }: Host): readonly Route[] {
+  return defaultRoute === undefined ? routes : [...routes, defaultRoute];
+}
+
+function add(index: Map<string, Set<string>>, key: string, host: string): void {
+  const hosts = index.get(key);
+  if (hosts === undefined) index.set(key, new Set([host]));
+  else hosts.add(host);
+}
+
+function drop(index: Map<string, Set<string>>, key: string, host: string): void {
+  const hosts = index.get(key);
+  hosts?.delete(host);
+  if (hosts?.size === 0) index.delete(key);
 }
