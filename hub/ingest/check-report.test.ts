@@ -71,7 +71,7 @@ const problem = (code: string, name: string, object = 'web') =>
       severity: Severity.ERROR,
     }).finish(),
   ] as const;
-const node = (name: string, body = name) =>
+const node = (name: string, body = name, gatewayAddress = '') =>
   [
     'node',
     name,
@@ -79,7 +79,7 @@ const node = (name: string, body = name) =>
       name: body,
       agentVersion: '',
       haproxyVersion: '',
-      gatewayAddress: '',
+      gatewayAddress,
       ready: true,
       revision: 1n,
     }).finish(),
@@ -161,6 +161,8 @@ test.each<[string, Report, string]>([
   ['a kind of the hub only', policy({ hosts: ['x'], namespaces: ['shop'] }, 'HostClaim'), 'HG1002 kind'],
   ['a kind of every object', policy({}, 'constructor'), 'HG1002 kind'],
   ['a node', node('n1'), 'passes'],
+  ['a node with a gateway', node('n1', 'n1', '[2001:db8::1]:7444'), 'passes'],
+  ['one whose gateway is no address', node('n1', 'n1', 'http://x/y'), 'HG1002 gateway_address'],
   ['a node under another name', node('n1', 'n2'), 'HG3006 name'],
   ['a node whose name is none', node('N 1'), 'HG1002 name'],
   ['a certificate', certificate('shop/tls'), 'passes'],

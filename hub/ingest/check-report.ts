@@ -1,3 +1,4 @@
+import { parseAddress } from '../../lib/config/address.ts';
 import { ANY_HOST, validHost } from '../../lib/domain/host-name.ts';
 import { routePath, validRulePath } from '../../lib/domain/path.ts';
 import { resourceTypes, type ResourceType } from '../../lib/domain/resource-types.ts';
@@ -61,6 +62,7 @@ export function checkReport({ type, name, body }: Resource): Ingress | undefined
       const node = decode(NodeInfo, body);
       named(name, node.name);
       if (!isLabel(name)) fail('HG1002', 'must be an RFC 1123 label', 'name');
+      checkGatewayAddress(node.gatewayAddress);
       break;
     }
     case 'problem': {
@@ -166,6 +168,16 @@ function decode<T>(message: { decode(body: Uint8Array): T }, body: Uint8Array): 
 
 function named(name: string, byBody: string): void {
   if (name !== byBody) fail('HG3006', 'its name is not the one in its body', 'name');
+}
+
+/** Every other cluster gets it. Empty: the node's gateway is not reached from elsewhere. */
+function checkGatewayAddress(text: string): void {
+  if (text === '') return;
+  try {
+    parseAddress(text);
+  } catch (thrown) {
+    fail('HG1002', 'must be HOST:PORT', 'gateway_address', thrown);
+  }
 }
 
 function objectName(namespace: string, name: string): void {
