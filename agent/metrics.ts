@@ -47,11 +47,11 @@ export function registerDataPlaneMetrics(registry: Registry, status: () => DataP
   });
 }
 
-/** Whether the node's ledger takes writes: 0 on a full, read-only or lost disk. */
-export function registerLedgerMetrics(registry: Registry, writable: () => boolean): void {
+/** Whether the node's ledger and HAProxy's files take writes. */
+export function registerDiskMetrics(registry: Registry, writable: () => boolean): void {
   const gauge: Gauge = new Gauge({
-    name: 'headgate_ledger_writable',
-    help: "1 while the node's ledger takes writes; 0 since one failed, for example on a full disk.",
+    name: 'headgate_disk_writable',
+    help: "1 while ledger and HAProxy's files take writes; 0 since one failed, for example on a full disk.",
     registers: [registry],
     collect: (): void => gauge.set(writable() ? 1 : 0),
   });

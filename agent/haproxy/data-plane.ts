@@ -51,6 +51,8 @@ export interface DataPlaneStatus {
   readonly reason: string;
   /** What went wrong lately and was mended, for example a crash; empty when nothing did. */
   readonly note: string;
+  /** Its files lack a change because the last write failed. */
+  readonly filesBehind: boolean;
   readonly version: string;
   readonly pid: number | undefined;
   /** Addresses really listened on, host:port. */

@@ -172,6 +172,7 @@ class HaproxyDataPlane implements DataPlane {
       ready: keeper?.serves === true,
       reason: keeper?.serves === true ? keeper.problem : keeper?.problem || idle,
       note: keeper?.note ?? '',
+      filesBehind: mirror?.isBehind ?? false,
       version: this.#build.version,
       pid: mirror?.process.pid,
       http: listeners.http,

@@ -7,7 +7,7 @@ import type { DataPlane } from '../haproxy/data-plane.ts';
 import { openDataPlane } from '../haproxy/haproxy-data-plane.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
 import type { Ledger } from '../ledger/types.ts';
-import { registerDataPlaneMetrics, registerLedgerMetrics } from '../metrics.ts';
+import { registerDataPlaneMetrics, registerDiskMetrics } from '../metrics.ts';
 import { NodeAgent } from './node-agent.ts';
 
 /** Spare backends of the default profile. */
@@ -58,7 +58,7 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
   );
   registerDataPlaneMetrics(context.registry, () => dataPlane.status());
   context.checks.push({ name: 'ledger', check: () => undefined, note: () => ledgerNote(ledger) });
-  registerLedgerMetrics(context.registry, () => ledger.trouble === undefined);
+  registerDiskMetrics(context.registry, () => ledger.trouble === undefined && !dataPlane.status().filesBehind);
   context.checks.push({
     name: 'haproxy',
     check: () => (dataPlane.status().ready ? undefined : dataPlane.status().reason),

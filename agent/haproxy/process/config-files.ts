@@ -1,6 +1,7 @@
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HeadgateError } from '../../../lib/errors.ts';
+import { diskWords } from '../../ledger/disk-error.ts';
 
 /** Folders whose content is all ours to keep or remove. */
 const folders = ['conf', 'maps', 'certs', 'gateway'];
@@ -64,5 +65,5 @@ export class ConfigFiles {
 }
 
 function unusable(folder: string, cause: unknown): HeadgateError {
-  return HeadgateError.from(cause, 'HG2003', `HAProxy's folder ${folder} cannot be written`);
+  return new HeadgateError('HG2003', `HAProxy's folder ${folder} cannot be written: ${diskWords(cause)}`, { cause });
 }
