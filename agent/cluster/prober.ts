@@ -4,6 +4,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Peer } from '../../proto/gen/headgate/v1/configured.ts';
 import type { GatewayCredentials } from '../haproxy/data-plane.ts';
+import { PROBE_PATH, ROUTE_HEADER } from '../haproxy/model/names.ts';
 
 /** One probe a second and peer; down after this many misses in a row, up after one answer. */
 const INTERVAL_MS = 1_000;
@@ -11,10 +12,6 @@ const MISSES = 3;
 const TIMEOUT_MS = 900;
 /** Route probes in flight per peer while the hub is lost. */
 const ROUTES_AT_ONCE = 64;
-
-/** What the gateway listener answers probes on. */
-export const PROBE_PATH = '/headgate/probe';
-export const ROUTE_HEADER = 'x-headgate-route';
 
 export interface ProberOptions {
   readonly peers: () => readonly Peer[];

@@ -20,6 +20,11 @@ export const files = {
   health: 'run/health.state',
 } as const;
 
+/** What the gateway listener answers other clusters' probes on. */
+export const PROBE_PATH = '/headgate/probe';
+/** Names the route of a request that crosses, or of a probe, by its id; lower-case as HTTP/2 has it. */
+export const ROUTE_HEADER = 'x-headgate-route';
+
 /** Unix sockets, relative to the same folder. */
 export const sockets = {
   worker: 'run/worker.sock',

@@ -1,15 +1,14 @@
 import { ANY_HOST } from '../../../lib/domain/host-name.ts';
 import { SHARE_UNITS } from '../../../lib/split/types.ts';
 import type { Fixed } from '../model/desired.ts';
-import { clusterTag, files, hostId, mapFile, NOTHING, sockets } from '../model/names.ts';
+import { clusterTag, files, hostId, mapFile, NOTHING, PROBE_PATH, ROUTE_HEADER, sockets } from '../model/names.ts';
 import { MAX_FALLBACKS, MAX_TARGETS } from '../model/split-value.ts';
 
 // The fixed set of rules. They hold no name of any host, route, service or cluster: what differs between
 // configurations is in the maps. Rules are ordered so that a plain request meets few of them.
 
 /** Cookie of affinity: `<cluster tag>.<bucket>`. */
-export const AFFINITY_COOKIE = 'headgate';
-export const PROBE_PATH = '/headgate/probe';
+const AFFINITY_COOKIE = 'headgate';
 
 /** A request path that is not in its normal form holds one of these. */
 const UNUSUAL = '{ path -m sub // /. % }';
@@ -159,8 +158,8 @@ export function gateway({ listeners }: Pick<Fixed, 'listeners'>): string[] {
     ...indent([
       `bind ${listeners.gateway} ssl crt ${files.gatewayCertificate} ca-file ${files.gatewayCa} verify required alpn h2,http/1.1`,
       `http-request return status 403 content-type text/plain string "unknown gateway\\n" if !{ ssl_c_s_dn(CN),map_str(${mapFile('peer')}) -m found }`,
-      `http-request set-var(txn.slot) req.fhdr(x-headgate-route),map_str(${mapFile('gateway')})`,
-      `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} !{ req.fhdr(x-headgate-route) -m found }`,
+      `http-request set-var(txn.slot) req.fhdr(${ROUTE_HEADER}),map_str(${mapFile('gateway')})`,
+      `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} !{ req.fhdr(${ROUTE_HEADER}) -m found }`,
       `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} { var(txn.slot),nbsrv gt 0 } or ${probe} { stopping } { var(txn.slot) -m found }`,
       `http-request return status 503 content-type text/plain string "no endpoint\\n" if ${probe}`,
       // Over HTTP/2 a 200 agrees to an upgrade (RFC 8441, section 5), which a backend that answers 200 has not done.

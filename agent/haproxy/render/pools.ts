@@ -1,7 +1,7 @@
 import { HeadgateError } from '../../../lib/errors.ts';
 import type { CertificateEntry, PeerSlot, Server, Slot } from '../model/desired.ts';
-import { files } from '../model/names.ts';
-import { indent, PROBE_PATH } from './frontends.ts';
+import { files, PROBE_PATH, ROUTE_HEADER } from '../model/names.ts';
+import { indent } from './frontends.ts';
 import { serverLine } from './server-line.ts';
 
 function servers(of: ReadonlyMap<string, Server>, peer: string | undefined): string[] {
@@ -23,7 +23,7 @@ export function peersFile(peers: readonly PeerSlot[]): string {
         'option httpchk',
         `http-check send meth GET uri ${PROBE_PATH} ver HTTP/1.1 hdr host gateway.headgate`,
         'http-check expect status 200',
-        'http-request set-header x-headgate-route %[var(txn.route)]',
+        `http-request set-header ${ROUTE_HEADER} %[var(txn.route)]`,
       ]),
       ...servers(peer.servers, knownName(peer)),
     ]),
