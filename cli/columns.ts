@@ -132,7 +132,7 @@ export function nameOf(kind: ItemKind, item: Item): string {
   }
 }
 
-export function clusterState(item: ClusterItem): string {
+function clusterState(item: ClusterItem): string {
   const states = [
     ...(item.cordoned ? ['cordoned'] : []),
     ...(item.stale_s > 0 ? [`stale ${age(item.stale_s)}`] : []),

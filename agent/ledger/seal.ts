@@ -20,7 +20,7 @@ export async function openSealer(keyFile: string): Promise<Sealer> {
   return sealer(await loadKey(keyFile));
 }
 
-export function sealer(secret: Uint8Array): Sealer {
+function sealer(secret: Uint8Array): Sealer {
   return {
     seal(key, body) {
       const nonce = randomBytes(NONCE);

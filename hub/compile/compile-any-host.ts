@@ -6,7 +6,7 @@ import type { FleetState } from '../fleet/state.ts';
 import { admit } from './admit.ts';
 import { contribute, sortBackends } from './contribution.ts';
 import type { Offer } from './offers.ts';
-import { compare } from './order.ts';
+import { compare } from '../../lib/compare.ts';
 import { sortStatuses } from './status.ts';
 import type { CompiledHost, ObjectStatus } from './types.ts';
 

@@ -9,7 +9,7 @@ import { compileAnyHost } from './compile-any-host.ts';
 import { type Contributed, contribute, sortBackends } from './contribution.ts';
 import { type Cover, coverBy, rivalEntries } from './cover.ts';
 import { offersFor } from './offers.ts';
-import { compare } from './order.ts';
+import { compare } from '../../lib/compare.ts';
 import { hostOwner } from './ownership.ts';
 import { isGranted, policiesFor, type RouteIdentity, type TrafficPolicy } from './policy-attachment.ts';
 import { encodeTraffic } from './policy-values.ts';
@@ -97,7 +97,7 @@ function bareRoute(
   };
 }
 
-export function backendsByCluster(parts: readonly Contributed[]): Map<string, readonly Resource[]> {
+function backendsByCluster(parts: readonly Contributed[]): Map<string, readonly Resource[]> {
   const byCluster = Map.groupBy(
     parts.filter(({ backend }) => backend !== undefined),
     ({ contribution }) => contribution.cluster,

@@ -1,7 +1,7 @@
 import { type Resource, resource } from '../../lib/sync/index.ts';
 import { Peer, Settings } from '../../proto/gen/headgate/v1/configured.ts';
 import type { FleetState } from '../fleet/state.ts';
-import { compare } from './order.ts';
+import { compare } from '../../lib/compare.ts';
 
 /** peer/<cluster> for every member, ascending; a cluster gets its own too. */
 export function compilePeers(state: FleetState): Map<string, Resource> {

@@ -4,7 +4,7 @@ import type { FleetChange } from '../fleet/change.ts';
 import { compileHost } from './compile-host.ts';
 import { coverBy } from './cover.ts';
 import { compilePeers, compileSettings } from './compile-peers.ts';
-import { compare } from './order.ts';
+import { compare } from '../../lib/compare.ts';
 import type { CompiledHost } from './types.ts';
 
 export interface HostChange {

@@ -4,7 +4,7 @@ import { Backend, type Contribution } from '../../proto/gen/headgate/v1/configur
 import type { BackendRef } from '../../proto/gen/headgate/v1/reported.ts';
 import type { FleetState } from '../fleet/state.ts';
 import type { Offer } from './offers.ts';
-import { compare } from './order.ts';
+import { compare } from '../../lib/compare.ts';
 import { ingressStatus } from './status.ts';
 import type { ObjectStatus } from './types.ts';
 
@@ -45,7 +45,7 @@ export function contribute(state: FleetState, offer: Offer): Contributed {
 }
 
 /** backend/<namespace>/<service>/<port>, the port as the Ingress names it. */
-export function backendResource(namespace: string, ref: BackendRef): Resource {
+function backendResource(namespace: string, ref: BackendRef): Resource {
   const { service, portName, portNumber } = ref;
   const body = Backend.encode({ namespace, service, portName, portNumber: portName === '' ? portNumber : 0 }).finish();
   return resource('backend', `${namespace}/${service}/${portOf(ref)}`, body);

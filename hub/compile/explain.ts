@@ -8,7 +8,7 @@ import { Host, PathType, type Route, type RouteSplit } from '../../proto/gen/hea
 import type { FleetState } from '../fleet/state.ts';
 import { bodyFor } from './body-for.ts';
 import type { ExplainedCluster, ExplainedRoute, Explanation, ExplainRequest } from './explanation.ts';
-import { compare } from './order.ts';
+import { compare } from '../../lib/compare.ts';
 import type { CompiledHost } from './types.ts';
 
 type Lookup = (host: string) => CompiledHost | undefined;

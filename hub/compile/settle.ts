@@ -1,5 +1,5 @@
 import type { FleetState } from '../fleet/state.ts';
-import { compare, compareBigint } from './order.ts';
+import { compare, compareBigint } from '../../lib/compare.ts';
 import { attachment, type Level, levels, type RouteIdentity, type TrafficPolicy } from './policy-attachment.ts';
 import { resolveTiers, type TrafficField, trafficFields, type TrafficValues } from './policy-values.ts';
 import { policyStatus } from './status.ts';

@@ -1,6 +1,6 @@
 import type { CommittedPolicy } from '../fleet/state.ts';
 import type { Offer } from './offers.ts';
-import { compare } from './order.ts';
+import { compare } from '../../lib/compare.ts';
 import type { ObjectStatus } from './types.ts';
 
 type Fault = Pick<ObjectStatus, 'accepted' | 'reason' | 'code' | 'message'> & {

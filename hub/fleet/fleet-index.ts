@@ -40,7 +40,7 @@ export function isFleetLevel(policy: CommittedPolicy<TrafficPolicySpec>): boolea
   return policy.clusterScope === undefined && policy.value.targetRefs.length === 0;
 }
 
-export function policyId(policy: Pick<CommittedPolicy<unknown>, 'clusterScope' | 'namespace' | 'name'>): string {
+function policyId(policy: Pick<CommittedPolicy<unknown>, 'clusterScope' | 'namespace' | 'name'>): string {
   return `${policy.clusterScope ?? ''}/${policy.namespace}/${policy.name}`;
 }
 

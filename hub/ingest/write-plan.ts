@@ -1,3 +1,4 @@
+import { compare } from '../../lib/compare.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import { type Refusal, type Resource, type ResourceKey, resource } from '../../lib/sync/index.ts';
 import { Ingress, type IngressRule } from '../../proto/gen/headgate/v1/reported.ts';
@@ -61,10 +62,6 @@ function byName(a: CheckedReport, b: CheckedReport): number {
     compare(a.ingress?.namespace ?? '', b.ingress?.namespace ?? '') ||
     compare(a.ingress?.name ?? '', b.ingress?.name ?? '')
   );
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 class Planner {

@@ -41,7 +41,7 @@ export function routePath(pathType: PathType, path: string): string {
 }
 
 /** Whether a route's path matches a request's path in normal form (Ingress API: whole elements, case-sensitive). */
-export function pathMatches(pathType: PathType, rulePath: string, path: string): boolean {
+function pathMatches(pathType: PathType, rulePath: string, path: string): boolean {
   if (pathType === PathType.EXACT) return path === rulePath;
   if (rulePath === '/') return true;
   return path.startsWith(rulePath) && (path.length === rulePath.length || path[rulePath.length] === '/');

@@ -13,7 +13,7 @@ const hostPattern = z
   );
 
 /** "30s", "10m", "1h30m", "250ms" to milliseconds: Gateway API's duration (GEP-2257). */
-export const duration = z
+const duration = z
   .string()
   .regex(/^([0-9]{1,5}(h|m|s|ms)){1,4}$/, 'must be a duration such as 30s, 10m or 1h30m')
   .transform((text) => {
@@ -24,7 +24,7 @@ export const duration = z
     return total;
   });
 
-export const targetRef = z.strictObject({
+const targetRef = z.strictObject({
   group: z.string().max(253),
   kind: z.enum(['Ingress', 'Namespace', 'Route']),
   name: z.string().min(1).max(1024),
@@ -68,7 +68,7 @@ export const trafficPolicySpec = z.strictObject({
   overrides: z.strictObject(trafficFields).optional(),
 });
 
-export const hostClaimSpec = z.strictObject({
+const hostClaimSpec = z.strictObject({
   hosts: z.array(hostPattern).min(1).max(256),
   namespaces: z.array(label).min(1).max(256),
   clusters: z.array(label).min(1).max(256).optional(),

@@ -3,5 +3,4 @@ export * from './pinned-root.ts';
 export * from './reconnect.ts';
 export * from './rpc-table.ts';
 export * from './serve.ts';
-export type { ConnectionLimits, Peer } from './connections.ts';
 export type { RpcServices } from './services.ts';

@@ -1,7 +1,8 @@
+import { compare } from '../compare.ts';
 import { shareByTiers, type TierOutcome } from './tiers.ts';
 import { apportion } from './apportion.ts';
 import { MAX_SHARES, SHARE_UNITS, type SplitInput, type SplitMemory, type SplitResult } from './types.ts';
-import { grades, usability, type Usability } from './usability.ts';
+import { type Grade, grades, usability, type Usability } from './usability.ts';
 
 /**
  * Where new requests for one route go that enter at `input.self`. Pure and deterministic: the order of maps
@@ -118,7 +119,7 @@ function reasons(
   { self, ready, traffic }: SplitInput,
   asked: readonly string[],
   use: ReadonlyMap<string, Usability>,
-  grade: (typeof grades)[number] | undefined,
+  grade: Grade | undefined,
   outcome: TierOutcome,
 ): string[] {
   const local = (traffic?.tiers ?? []).length === 0;
@@ -141,8 +142,4 @@ function reasons(
 
 function earliest(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined ? b : b === undefined ? a : Math.min(a, b);
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -27,7 +27,7 @@ const ranks = {
 /** A type that this release does not know may be named by a host, so it comes just before. */
 const unknownRank = 6;
 
-export function rankOf(type: string): number {
+function rankOf(type: string): number {
   return Object.hasOwn(ranks, type) ? ranks[type as ResourceType] : unknownRank;
 }
 

@@ -3,9 +3,9 @@ import { quoted } from '../../../lib/manifest/quoted.ts';
 import type { Fault } from './problems.ts';
 
 /** `spec.controller` of a class that is ours. */
-export const CONTROLLER = 'headgate.dev/ingress';
+const CONTROLLER = 'headgate.dev/ingress';
 /** The usual class name, and the one that a folder without IngressClass objects needs no object for. */
-export const USUAL_CLASS = 'headgate';
+const USUAL_CLASS = 'headgate';
 
 const DEFAULT_CLASS = 'ingressclass.kubernetes.io/is-default-class';
 const OLD_ANNOTATION = 'kubernetes.io/ingress.class';

@@ -4,7 +4,7 @@ import { HeadgateError } from '../../../lib/errors.ts';
 const block = /-----BEGIN ([A-Z0-9 ]+)-----[^-]+-----END \1-----/g;
 
 /** The largest PEM that one runtime command can carry, in bytes. */
-export const MAX_PEM = 14_000;
+const MAX_PEM = 14_000;
 
 /**
  * Chain and key as one PEM, written anew from what they mean: whatever stood between or in the blocks (blank lines,

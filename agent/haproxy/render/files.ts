@@ -6,7 +6,7 @@ import { crtListFile, peersFile, slotsFile } from './pools.ts';
 const mapOf = new Map(mapNames.map((name) => [mapFile(name), name]));
 
 /** Every file there should be, relative to HAProxy's folder. */
-export function fileNames(desired: Desired): string[] {
+function fileNames(desired: Desired): string[] {
   const shards = Math.ceil(desired.slots.length / SLOTS_PER_FILE);
   return [
     files.base,

@@ -12,7 +12,7 @@ import { encodeOwnership } from './ownership-record.ts';
 import { hostOfClaim } from '../stored-report.ts';
 
 /** Milliseconds that ownership outlives its last contribution. */
-export const DEFAULT_GRACE_MS = 600_000;
+const DEFAULT_GRACE_MS = 600_000;
 
 /** Milliseconds between two looks at the fleet. */
 const EVERY_MS = 2_000;
