@@ -153,7 +153,13 @@ export class Mirror {
       return [];
     }
     if (change.ops.length === 0) return [];
-    return await this.executor.run(change.ops);
+    const failures = await this.executor.run(change.ops);
+    if (failures.length === 0) return [];
+    await this.process.refresh();
+    if (!this.isStranger) return failures;
+    // Somebody reloaded meanwhile: it was a worker on its way out that refused. The new one has read the files.
+    await this.repair();
+    return [];
   }
 
   /** A new worker loads the files; whatever was only at runtime is gone with the old one. */

@@ -1,0 +1,180 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2';
+import { request as requestTls } from 'node:https';
+import { connect as connectTls } from 'node:tls';
+
+export interface ClientOptions {
+  readonly http: number;
+  readonly https: number;
+  readonly hosts: readonly string[];
+  /** Requests a second, over all kinds. */
+  readonly rate: number;
+}
+
+export interface ClientResult {
+  /** By kind of connection. */
+  readonly requests: Readonly<Record<Kind, number>>;
+  /** What did not end in 200, in words. */
+  readonly failures: readonly string[];
+  /** HTTP/2 streams that were refused unprocessed and went well when sent again (RFC 9113, 8.7). */
+  readonly retried: number;
+  /** Milliseconds. */
+  readonly slowest: number;
+}
+
+const kinds = ['kept alive', 'new', 'new with TLS', 'HTTP/2'] as const;
+type Kind = (typeof kinds)[number];
+
+const TICK_MS = 5;
+
+/** A client in a process of its own, so that its pace does not hang on the thread of the test. */
+export class SteadyClient implements AsyncDisposable {
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  /** Resolves when answers come. */
+  static async start(options: ClientOptions): Promise<SteadyClient> {
+    const child = fork(import.meta.filename, [JSON.stringify(options)], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    await once(child, 'message');
+    return new SteadyClient(child);
+  }
+
+  /** Ends it when every answer is there. */
+  async stop(): Promise<ClientResult> {
+    const answer = once(this.#child, 'message') as Promise<[ClientResult]>;
+    this.#child.send('stop');
+    const [result] = await answer;
+    return result;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const gone = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await gone;
+  }
+}
+
+class Client {
+  readonly #options: ClientOptions;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  readonly #counts = { 'kept alive': 0, new: 0, 'new with TLS': 0, 'HTTP/2': 0 };
+  readonly #failures: string[] = [];
+  readonly #under = new Set<Promise<void>>();
+  #retried = 0;
+  #slowest = 0;
+  #session: ClientHttp2Session | undefined;
+  #turn = 0;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+  }
+
+  /** Sends what is due in one tick. */
+  tick(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const turn = this.#turn++;
+      const host = this.#options.hosts[turn % this.#options.hosts.length] ?? '';
+      // Of ten: six kept alive, two HTTP/2, one new, one new with TLS.
+      const kind = turn % 10 < 6 ? kinds[0] : turn % 10 < 8 ? kinds[3] : turn % 10 === 8 ? kinds[1] : kinds[2];
+      const sent = this.#send(kind, host).finally(() => this.#under.delete(sent));
+      this.#under.add(sent);
+    }
+  }
+
+  async finish(): Promise<ClientResult> {
+    await Promise.all(this.#under);
+    this.#agent.destroy();
+    this.#session?.destroy();
+    return { requests: this.#counts, failures: this.#failures, retried: this.#retried, slowest: this.#slowest };
+  }
+
+  async #send(kind: Kind, host: string): Promise<void> {
+    this.#counts[kind]++;
+    const began = performance.now();
+    try {
+      const status = kind === 'HTTP/2' ? await this.#http2(host) : await this.#http1(kind, host);
+      if (status !== 200) this.#failures.push(`${kind} ${host}: ${status}`);
+    } catch (error) {
+      this.#failures.push(`${kind} ${host}: ${String(error)}`);
+    }
+    this.#slowest = Math.max(this.#slowest, performance.now() - began);
+  }
+
+  async #http1(kind: Kind, host: string): Promise<number> {
+    const { http, https } = this.#options;
+    const common = { host: '127.0.0.1', path: '/', headers: { host } };
+    const outgoing =
+      kind === 'new with TLS'
+        ? requestTls({ ...common, port: https, agent: false, servername: host, rejectUnauthorized: false })
+        : request({ ...common, port: http, agent: kind === 'kept alive' ? this.#agent : false });
+    outgoing.end();
+    const [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
+    answer.resume();
+    await once(answer, 'end');
+    return answer.statusCode ?? 0;
+  }
+
+  async #http2(host: string, again = true): Promise<number> {
+    const stream = this.#open().request({ ':path': '/', ':authority': host });
+    try {
+      const [headers] = (await once(stream, 'response')) as [Record<string, unknown>];
+      stream.resume();
+      await once(stream, 'end');
+      return Number(headers[constants.HTTP2_HEADER_STATUS]);
+    } catch (error) {
+      // Refused unprocessed, or sent after a GOAWAY that does not count it: to be sent again.
+      if (!again || stream.rstCode !== constants.NGHTTP2_REFUSED_STREAM) throw error;
+      this.#retried++;
+      return await this.#http2(host, false);
+    }
+  }
+
+  #open(): ClientHttp2Session {
+    const held = this.#session;
+    if (held !== undefined && !held.closed && !held.destroyed) return held;
+    const servername = this.#options.hosts[0] ?? '';
+    const session = connectHttp2(`https://${servername}`, {
+      createConnection: () =>
+        connectTls({
+          host: '127.0.0.1',
+          port: this.#options.https,
+          servername,
+          ALPNProtocols: ['h2'],
+          rejectUnauthorized: false,
+        }),
+    });
+    session.on('goaway', () => {
+      if (this.#session === session) this.#session = undefined;
+    });
+    session.on('error', () => {});
+    this.#session = session;
+    return session;
+  }
+}
+
+if (process.send !== undefined && process.argv[1] === import.meta.filename) {
+  const options = JSON.parse(process.argv[2] ?? '') as ClientOptions;
+  const client = new Client(options);
+  let due = 0;
+  const ticking = setInterval(() => {
+    due += (options.rate * TICK_MS) / 1_000;
+    client.tick(Math.floor(due));
+    due -= Math.floor(due);
+  }, TICK_MS);
+  const finish = async (): Promise<void> => {
+    clearInterval(ticking);
+    process.send?.(await client.finish());
+  };
+  process.once('message', () => void finish());
+  // The parent is gone: so is the client.
+  process.on('disconnect', () => process.exit(0));
+  setTimeout(() => process.send?.('under way'), 100);
+}
