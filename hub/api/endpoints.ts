@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { label } from './labels.ts';
 import { confirmGuard } from '../ingest/guard/confirm-guard.ts';
+import type { GuardRecord } from '../fleet/state.ts';
 import type { ExplainRequest, Explanation } from '../compile/explanation.ts';
 import { type Endpoint, read, write } from './endpoint.ts';
 import { describe } from './read/describe.ts';
@@ -81,11 +82,10 @@ export function apiEndpoints(rooms: ApiRooms): readonly Endpoint[] {
       },
     ),
     write(['POST', '/v1/guards/:id/confirm', 'operator'], z.strictObject({}), async ({ caller, parameters }) => {
-      const record = await confirmGuard(store, parameters['id'] ?? '');
-      const what = `confirmed guard ${record.id}: ${record.message}`;
-      const commit = await store.transact({ operations: [rooms.audit.record(caller, what)] });
-      const revision = commit.committed ? commit.revision : view.state().revision;
-      rooms.audit.committed(caller, what, revision);
+      const { record, revision } = await confirmGuard(store, parameters['id'] ?? '', (guard) => [
+        rooms.audit.record(caller, confirmed(guard)),
+      ]);
+      rooms.audit.committed(caller, confirmed(record), revision);
       return shown({ revision: revision.toString(), changed: true });
     }),
     write(['POST', '/v1/clusters', 'admin'], newCluster, async ({ caller, body }) =>
@@ -95,6 +95,10 @@ export function apiEndpoints(rooms: ApiRooms): readonly Endpoint[] {
       shown(await removeCluster(rooms, caller, parameters['name'] ?? '')),
     ),
   ];
+}
+
+function confirmed({ id, message }: GuardRecord): string {
+  return `confirmed guard ${id}: ${message}`;
 }
 
 function listQuery(parameters: Readonly<Record<string, string>>, query: URLSearchParams) {

@@ -53,9 +53,12 @@ export class Tokens {
 
   /**
    * Makes the cluster a member if it is none, and returns a join token's line: single use, one hour. The store
-   * keeps only a hash of its secret. Throws HG1002 for a name that is no RFC 1123 label.
+   * keeps only a hash of its secret.
+   *
+   * @param also operations of the same transaction.
+   * @throws HG1002 for a name that is no RFC 1123 label.
    */
-  async add(cluster: string, role: TokenRole): Promise<string> {
+  async add(cluster: string, role: TokenRole, also: readonly Operation[] = []): Promise<string> {
     const { store, clock, rootSpki } = this.#options;
     if (!isLabel(cluster)) {
       throw new HeadgateError('HG1002', `'${printable(cluster)}' is no cluster name`, {
@@ -64,7 +67,7 @@ export class Tokens {
     }
     const token = { ...drawToken(), cluster, role, rootSpki, expiresAt: clock.wall() + tokenLifetime };
     const record = { secretHash: secretHash(token.secret), cluster, role, expiresAt: token.expiresAt };
-    const operations: Operation[] = [{ kind: 'put', key: keys.token(token.id), value: toJson(record) }];
+    const operations: Operation[] = [{ kind: 'put', key: keys.token(token.id), value: toJson(record) }, ...also];
     for (const entry of (await store.range(keys.tokenPrefix)).entries) {
       if ((readToken(entry)?.expiresAt ?? 0) < clock.wall()) operations.push({ kind: 'delete', key: entry.key });
     }

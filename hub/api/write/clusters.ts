@@ -44,10 +44,9 @@ export async function addCluster(
     await addLabels(view, writer, caller, name, labels);
   }
   const expires = new Date(clock.wall() + tokenLifetime).toISOString();
-  const token = await tokens.add(name, role);
   const what = `made a join token for cluster ${name}, role ${role}`;
-  const commit = await store.transact({ operations: [audit.record(caller, what)] });
-  const revision = commit.committed ? commit.revision : 0n;
+  const token = await tokens.add(name, role, [audit.record(caller, what)]);
+  const { revision } = await store.range(keys.cluster(name));
   audit.committed(caller, what, revision);
   return { name, role, token, expires, revision: revision.toString() };
 }
