@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import type { Clock } from '../../lib/clock.ts';
+import { fullJitter, type Clock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import { Authority, defaultLifetimes, type Lifetimes } from '../../lib/identity/authority.ts';
 import { spkiHash } from '../../lib/identity/certificate.ts';
 import { labelPattern, type Identity } from '../../lib/identity/identity.ts';
 import { makeKeyAndCsr } from '../../lib/identity/key.ts';
-import { renewalDelay } from '../../lib/identity/renewal.ts';
+import { renewalDelay, renewalPace } from '../../lib/identity/renewal.ts';
 import type { TlsCredentials } from '../../lib/identity/tls-credentials.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Credentials } from '../../proto/gen/headgate/v1/enrolment.ts';
@@ -141,14 +141,20 @@ export class HubAuthority implements AsyncDisposable {
   async #renew(): Promise<void> {
     const { clock, log } = this.#options;
     const { signal } = this.#stop;
-    while (!signal.aborted) {
+    let wait = renewalDelay(this.#server.certificate, clock);
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
       try {
-        await clock.sleep(renewalDelay(this.#server.certificate, clock), signal);
+        await clock.sleep(wait, signal);
         const fleet = { name: this.fleetName, control: this.#control, gateway: this.#gateway };
         this.#server = await serverCredentials(this.#options, this.hubId, fleet, this.lifetimes);
         for (const listener of this.#listeners) listener(this.#server);
+        const { certificate } = this.#server;
+        wait = Math.max(renewalDelay(certificate, clock), renewalPace(certificate));
+        attempt = -1;
       } catch (error) {
-        if (!signal.aborted) log.error('cannot renew the hub certificate', { error });
+        if (signal.aborted) return;
+        wait = fullJitter(clock, attempt);
+        log.error('cannot renew the hub certificate; trying again', { error });
       }
     }
   }
