@@ -307,7 +307,6 @@ async function isRunning(folder: string): Promise<boolean> {
   );
 }
 
-/** Without blank lines, which would end the payload of a runtime command. */
 function isNamed(delta: ResourceDelta, { type, name }: ResourceKey): boolean {
   return [...delta.upserts, ...delta.removals].some((one) => one.type === type && one.name === name);
 }
@@ -317,6 +316,7 @@ function refusedBy({ command, words }: Failure, key: ResourceKey, digest: string
   return { key, digest, programmed: false, code: 'HG5003', message, haproxy: words, transient: false };
 }
 
+/** Without blank lines, which would end the payload of a runtime command. */
 function gatewayPems({ certificate, privateKey, ca }: GatewayCredentials) {
   const lines = ca.split('\n').filter((line) => line.trim() !== '');
   return { gatewayCertificate: combinedPem(certificate, privateKey), gatewayCa: `${lines.join('\n')}\n` };
