@@ -8,6 +8,7 @@ import { propagation } from './propagation.ts';
 import { describeMachine } from './machine.ts';
 import { births } from './births.ts';
 import { reconnect } from './reconnect.ts';
+import { RunFolder } from './run-folder.ts';
 import { figuresTable, tableText } from './table.ts';
 
 const benches: readonly Bench[] = [propagation, births, reconnect, haproxyCpu, hubCpu];
@@ -58,6 +59,7 @@ async function main(): Promise<number> {
 
   const { smoke, large, json } = values;
   const quiet = json === '-';
+  using _ = new RunFolder();
   const machine = await describeMachine();
   const date = new Date().toISOString();
   if (!quiet) {
