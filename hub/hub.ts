@@ -1,34 +1,15 @@
-import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
-import { type Address, formatAddress } from '../lib/config/address.ts';
+import type { Address } from '../lib/config/address.ts';
 import { assertFree } from '../lib/config/listen.ts';
 import type { Log } from '../lib/log.ts';
 import { makeFolder } from '../lib/make-folder.ts';
-import { createRegistry, startOps } from '../lib/ops/index.ts';
-import { serveRpc } from '../lib/rpc/index.ts';
-import { SpeakerRegister } from '../lib/sync/index.ts';
 import { keepAdminFile } from './admin-file.ts';
 import { Audit } from './api/audit.ts';
-import { apiEndpoints } from './api/endpoints.ts';
 import type { OperatorToken } from './api/operator-tokens.ts';
-import { startApi } from './api/server.ts';
-import { PolicyWriter } from './api/write/policy-writer.ts';
-import { enrolmentServices } from './certificates/enrolment-services.ts';
-import { Enrolment } from './certificates/enrolment.ts';
-import { HubAuthority } from './certificates/hub-authority.ts';
-import { Revocations } from './certificates/revocations.ts';
-import { Tokens } from './certificates/tokens.ts';
-import { Compiler } from './compile/compiler.ts';
-import { explainRequest } from './compile/explain.ts';
-import { Distributor } from './distribute/distributor.ts';
-import { Fleet } from './fleet/fleet.ts';
+import { openCore } from './core.ts';
 import { runOwnership } from './ingest/ownership/ownership.ts';
-import { PresenceRegister } from './ingest/presence.ts';
-import { ReportService } from './ingest/report-service.ts';
-import { liveView } from './live-view.ts';
-import { type HubMetrics, registerHubMetrics } from './metrics/hub-metrics.ts';
+import { serveAgents, serveOperators, serveOps } from './servers.ts';
 import { watchSilence } from './silence.ts';
-import { openEmbeddedStore } from './store/embedded.ts';
 
 export interface HubOptions {
   /** Folder of the store, the key-encryption key and admin.yaml; made where it is missing. */
@@ -65,98 +46,17 @@ export async function runHub(options: HubOptions, around: HubAround): Promise<vo
   await using stack = new AsyncDisposableStack();
   const ending = new AbortController();
   const signal = AbortSignal.any([around.signal, ending.signal]);
+  const core = await openCore(options.data, around, stack);
+  const { store, authority, revocations, fleet, presence } = core;
 
-  const store = stack.use(await openEmbeddedStore({ folder: options.data, clock, log }));
-  const kekFile = join(options.data, 'kek.key');
-  const authority = stack.use(await HubAuthority.open({ store, kekFile, clock, log }));
-  const revocations = stack.use(await Revocations.open({ store, clock, log }));
-  const fleet = stack.use(await Fleet.open({ store, clock, log, fleetName: authority.fleetName }));
-
-  const presence = new PresenceRegister(clock);
-  const speakers = new SpeakerRegister();
-  const compiler = new Compiler();
-  const view = liveView(fleet, compiler, presence);
-  const told: { metrics: HubMetrics | undefined } = { metrics: undefined };
-  const distributor = new Distributor({
-    clock,
-    log,
-    speakers,
-    presence: {
-      opened: (cluster) => presence.opened(cluster),
-      heard: (cluster) => presence.heard(cluster),
-      acknowledged: (cluster, revision) => {
-        presence.acknowledged(cluster, revision);
-        told.metrics?.acknowledged(cluster, revision);
-      },
-    },
-  });
-  const registry = createRegistry('hub');
-  const metrics = registerHubMetrics(registry, view, distributor, () => clock.now());
-  told.metrics = metrics;
-  stack.defer(
-    fleet.subscribe((change) => {
-      const started = clock.now();
-      const compiled = compiler.apply(change);
-      metrics.compiled(compiled, (clock.now() - started) / 1_000);
-      distributor.apply(compiled, change.state.epoch);
-    }),
-  );
-
-  const tokens = new Tokens({ store, clock, rootSpki: authority.rootSpki });
-  const enrolment = new Enrolment({ authority, tokens, revocations, store, clock, log });
-  const reports = new ReportService({
-    store,
-    clock,
-    log,
-    speakers,
-    presence,
-    signal,
-    onHeld: () => metrics.blocked('shrink'),
-  });
-  const rpc = stack.use(
-    await serveRpc({
-      address: formatAddress(options.grpc),
-      role: 'hub',
-      tls: authority.serverCredentials(),
-      log,
-      clock,
-      signal,
-      admit: (identity, serial) => identity.fleet === authority.fleetName && !revocations.isRevoked(identity, serial),
-      services: {
-        report: async (caller, pipe) => await reports.report(caller, pipe),
-        configure: async (caller, pipe) => await distributor.serve(caller.identity, pipe, signal),
-        ...enrolmentServices(enrolment),
-      },
-    }),
-  );
+  const rpc = stack.use(await serveAgents(core, options.grpc, signal));
   stack.defer(
     revocations.onChange(() => {
       rpc.closeWhere((identity, serial) => revocations.isRevoked(identity, serial));
     }),
   );
-
   const audit = new Audit(store, clock, log);
-  const api = stack.use(
-    await startApi({
-      address: options.http,
-      fleet: authority.fleetName,
-      credentials: authority.serverCredentials(),
-      tokens: options.tokens,
-      log,
-      endpoints: apiEndpoints({
-        view,
-        store,
-        clock,
-        tokens,
-        revocations,
-        audit,
-        writer: new PolicyWriter(store, audit),
-        forget: (cluster) => presence.forget(cluster),
-        explain: (request) => explainRequest(view.state(), (host) => view.compiled(host), request),
-        reached: async (revision) => await fleet.reached(revision),
-      }),
-    }),
-  );
+  const api = stack.use(await serveOperators(core, audit, options.http, options.tokens));
   stack.defer(
     authority.onServerCredentials((credentials) => {
       rpc.setTls(credentials);
@@ -164,23 +64,7 @@ export async function runHub(options: HubOptions, around: HubAround): Promise<vo
     }),
   );
   await keepAdminFile(options.data, api.address, authority, clock);
-  const ops = stack.use(
-    await startOps({
-      address: options.ops,
-      registry,
-      log,
-      checks: [
-        {
-          name: 'store',
-          check: async () => {
-            await store.epoch();
-            return undefined;
-          },
-        },
-        { name: 'fleet', check: () => undefined },
-      ],
-    }),
-  );
+  const ops = stack.use(await serveOps(core, options.ops));
 
   const work = [
     runOwnership({ store, fleet, clock, log }, signal),
