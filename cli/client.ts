@@ -59,7 +59,7 @@ async function exchange(context: HubContext, method: Method, path: string, optio
 }
 
 export function remoteError(body: Partial<ErrorBody>, status?: number): HeadgateError {
-  const code: Code = body.code !== undefined && body.code in codes ? (body.code as Code) : 'HG9001';
+  const code: Code = body.code !== undefined && Object.hasOwn(codes, body.code) ? (body.code as Code) : 'HG9001';
   return new HeadgateError(code, body.message ?? `the hub answered with status ${status ?? 0}`, {
     ...(body.object === undefined ? {} : { object: body.object }),
     ...(body.field === undefined ? {} : { field: body.field }),
