@@ -5,7 +5,7 @@ import { rename } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
 import { defaultLifetimes } from '../../lib/identity/authority.ts';
-import { identityOf, splitPem } from '../../lib/identity/certificate.ts';
+import { identityOf } from '../../lib/identity/certificate.ts';
 import { silentLog } from '../../lib/log.ts';
 import { keys } from '../store/keys.ts';
 import { certificatesFixture } from './certificates.fixture.ts';
@@ -61,5 +61,5 @@ test('the hub renews its own certificate', async () => {
   const after = authority.serverCredentials();
   expect(after.certificate).not.toBe(before.certificate);
   expect(after.privateKey).not.toBe(before.privateKey);
-  expect(splitPem(after.certificate)).toHaveLength(2);
+  expect(after.certificate.match(/-----BEGIN/g)).toHaveLength(2);
 });

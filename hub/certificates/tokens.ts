@@ -5,6 +5,7 @@ import { HeadgateError } from '../../lib/errors.ts';
 import { csrKeysHash } from '../../lib/identity/authority.ts';
 import { isLabel } from '../../lib/identity/identity.ts';
 import { drawToken, formatToken, parseToken, secretHash, type TokenRole } from '../../lib/identity/token.ts';
+import { printable } from '../../lib/printable.ts';
 import { decodeCluster } from '../fleet/stored-values.ts';
 import { keys } from '../store/keys.ts';
 import type { Condition, Entry, Operation, Store } from '../store/store.ts';
@@ -61,7 +62,7 @@ export class Tokens {
   async add(cluster: string, role: TokenRole, also: readonly Operation[] = []): Promise<string> {
     const { store, clock, rootSpki } = this.#options;
     if (!isLabel(cluster)) {
-      throw new HeadgateError('HG1002', `'${printable(cluster)}' is no cluster name`, {
+      throw new HeadgateError('HG1002', `'${printable(cluster.slice(0, 63))}' is no cluster name`, {
         remedy: 'use at most 63 of a-z, 0-9 and -, with a letter or digit at both ends',
       });
     }
@@ -150,7 +151,7 @@ export class Tokens {
   async removeCluster(cluster: string, revocations: Revocations, also: readonly Operation[] = []): Promise<void> {
     const { store } = this.#options;
     if (!isLabel(cluster) || (await store.get(keys.cluster(cluster))) === undefined) {
-      throw new HeadgateError('HG2007', `there is no cluster '${printable(cluster)}'`, {
+      throw new HeadgateError('HG2007', `there is no cluster '${printable(cluster.slice(0, 63))}'`, {
         remedy: 'see them with: headgate cluster list',
       });
     }
@@ -189,11 +190,6 @@ function readToken(entry: Entry): z.infer<typeof tokenSchema> | undefined {
 function sameHash(one: string, other: string): boolean {
   const [a, b] = [Buffer.from(one), Buffer.from(other)];
   return a.length === b.length && timingSafeEqual(a, b);
-}
-
-/** Tenant text as it may stand in an error. */
-function printable(text: string): string {
-  return text.slice(0, 63).replaceAll(/[^\x20-\x7e]/g, '?');
 }
 
 function contended(): HeadgateError {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { boundAddress, formatAddress, isLoopback, parseAddress } from './address.ts';
+import { boundAddress, formatAddress, parseAddress } from './address.ts';
 
 test.each([
   ['127.0.0.1:7443', { host: '127.0.0.1', port: 7443 }],
@@ -17,13 +17,6 @@ test.each(['', '7443', 'host', 'host:', 'host:99999', '::1:80', 'a b:1', 'http:/
     expect(() => parseAddress(text)).toThrow(/is not HOST:PORT/);
   },
 );
-
-test('knows what only this machine reaches', () => {
-  const local = ['127.0.0.1:1', '[::1]:1', 'localhost:1', '0.0.0.0:1', 'hub.example:1'].map((text) =>
-    isLoopback(parseAddress(text)),
-  );
-  expect(local).toEqual([true, true, true, false, false]);
-});
 
 test('keeps the host that was asked for beside the port that was given', () => {
   const asked = { host: 'localhost', port: 0 };

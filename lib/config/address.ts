@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { HeadgateError } from '../errors.ts';
+import { printable } from '../printable.ts';
 
 /** Where to listen or connect: an IP literal or host name without brackets, and a port. */
 export interface Address {
@@ -15,7 +16,7 @@ export function parseAddress(text: string, what = 'address'): Address {
   const match = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^:[\]\s/]*)):([0-9]{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) {
-    throw new HeadgateError('HG2001', `${what} "${printable(text)}" is not HOST:PORT`, {
+    throw new HeadgateError('HG2001', `${what} "${printable(text.slice(0, 200))}" is not HOST:PORT`, {
       remedy: 'give for example 127.0.0.1:7443 or [::1]:7443',
     });
   }
@@ -29,13 +30,4 @@ export function formatAddress({ host, port }: Address): string {
 /** The address that a listening server got, in place of the port 0 that was asked for. */
 export function boundAddress(bound: AddressInfo | string | null, asked: Address): Address {
   return bound === null || typeof bound === 'string' ? asked : { host: asked.host, port: bound.port };
-}
-
-/** Loopback by name or literal: what nobody but this machine reaches. */
-export function isLoopback({ host }: Address): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
-}
-
-function printable(text: string): string {
-  return JSON.stringify(text.slice(0, 200)).slice(1, -1);
 }

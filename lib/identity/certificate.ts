@@ -21,11 +21,6 @@ export function isSignedBy(certificate: X509Certificate, authority: X509Certific
   return authority.ca && certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
 }
 
-/** The single certificates of a PEM bundle, in order. */
-export function splitPem(bundle: string): string[] {
-  return bundle.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-}
-
 /** Validity in Unix milliseconds. */
 export function validity(certificate: X509Certificate): { readonly notBefore: number; readonly notAfter: number } {
   return { notBefore: certificate.validFromDate.getTime(), notAfter: certificate.validToDate.getTime() };

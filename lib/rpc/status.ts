@@ -24,7 +24,7 @@ export function toStatus(thrown: unknown): StatusObject {
   const { code, object, field, remedy } = error;
   const metadata = new Metadata();
   metadata.set(errorKey, Buffer.from(JSON.stringify({ code, message, object, field, remedy })));
-  return { code: statusCode(error.code), details: printable(message), metadata };
+  return { code: statusCode(error.code), details: oneLine(message), metadata };
 }
 
 /** What a call failed with, as the caller sees it. */
@@ -34,7 +34,7 @@ export function fromStatus({ code, details, metadata }: StatusObject, peer: stri
     const error = parse(carried);
     if (error !== undefined) return error;
   }
-  const why = printable(details);
+  const why = oneLine(details);
   switch (code) {
     case status.UNAUTHENTICATED:
       return new HeadgateError('HG2005', `${peer} does not accept our certificate: ${why}`);
@@ -54,7 +54,7 @@ export function fromStatus({ code, details, metadata }: StatusObject, peer: stri
 /** An error that the other end named by code and message; an unknown code becomes HG3001. */
 export function errorFromPeer(code: string, message: string, detail: object = {}): HeadgateError {
   const known: Code = Object.hasOwn(codes, code) ? (code as Code) : 'HG3001';
-  return new HeadgateError(known, printable(message), detail);
+  return new HeadgateError(known, oneLine(message), detail);
 }
 
 function parse(bytes: Buffer): HeadgateError | undefined {
@@ -67,7 +67,7 @@ function parse(bytes: Buffer): HeadgateError | undefined {
   const { success, data } = wireError.safeParse(json);
   if (!success) return undefined;
   const { code, message, ...rest } = data;
-  const detail = Object.fromEntries(Object.entries(rest).map(([name, text]) => [name, printable(text ?? '')]));
+  const detail = Object.fromEntries(Object.entries(rest).map(([name, text]) => [name, oneLine(text ?? '')]));
   return errorFromPeer(code, message, detail);
 }
 
@@ -96,7 +96,10 @@ function statusCode(code: Code): status {
   }
 }
 
-/** One line of bounded length, so that another program's text cannot forge log lines or terminal codes. */
-function printable(text: string): string {
+/**
+ * One line of bounded length, so that another program's text cannot forge log lines or terminal codes; without lone
+ * surrogates, which no header can carry.
+ */
+function oneLine(text: string): string {
   return text.slice(0, maxMessage).replaceAll(/\p{C}/gu, ' ');
 }
