@@ -24,6 +24,7 @@ import { realListeners } from './process/addresses.ts';
 import { ConfigFiles } from './process/config-files.ts';
 import { makeDefaultCertificate } from './process/default-certificate.ts';
 import { showProcesses } from './process/master.ts';
+import { dropSecrets } from './process/memory-folder.ts';
 import { probeHaproxy } from './process/probe.ts';
 import type { HaproxyBuild } from './process/probe.ts';
 import { parseState, STATE_FILE } from './process/state-file.ts';
@@ -86,56 +87,66 @@ class HaproxyDataPlane implements DataPlane {
 
   async start(desired: Inventory): Promise<readonly ResourceVerdict[]> {
     return await this.#inTurn(async () => {
-      const { folder, cluster, listeners, gateway, spares } = this.#options;
-      const { clock, log } = this.#rim;
-      const configFiles = new ConfigFiles(folder);
-      await configFiles.prepare();
-      const before = parseState(await configFiles.read(STATE_FILE));
-      const fixed: Fixed = {
-        cluster,
-        listeners: await realListeners(listeners, before, await isRunning(folder)),
-        ...gatewayPems(gateway),
-        defaultCertificate:
-          (await configFiles.read(files.defaultCertificate)) ?? (await makeDefaultCertificate(clock.wall())),
-        threads: undefined,
-      };
-      const planner = new Planner({
-        cluster,
-        assignments: {
-          slots: Math.max(spares, before?.slots ?? 0),
-          peerSlots: Math.max(PEER_SLOTS, before?.peerSlots ?? 0),
-          backends: before?.backends ?? new Map(),
-          peers: before?.peers ?? new Map(),
-        },
-      });
-      const mirror = new Mirror({
-        build: this.#build,
-        folder,
-        files: configFiles,
-        planner,
-        fixed,
-        clock,
-        log,
-        signal: this.#signal,
-        onEvent: () => this.#opened?.keeper.wake(),
-      });
-      const delta = { upserts: [...desired.all()].filter((one) => !isLocal(one)), removals: [] };
-      const change = planner.apply(delta);
-      const unloadable = await openLoadable(mirror, planner, before);
-      const keeper = new Keeper({
-        mirror,
-        planner,
-        folder,
-        spares,
-        clock,
-        log,
-        signal: this.#signal,
-        inTurn: (job) => this.#inTurn(job),
-      });
-      this.#opened = { mirror, planner, fixed, keeper };
-      this.#keeping = keeper.run();
-      return this.#judge(delta, change, unloadable);
+      try {
+        return await this.#start(desired);
+      } catch (error) {
+        const { folder } = this.#options;
+        if (!(await isRunning(folder))) await dropSecrets(folder);
+        throw error;
+      }
     });
+  }
+
+  async #start(desired: Inventory): Promise<readonly ResourceVerdict[]> {
+    const { folder, cluster, listeners, gateway, spares } = this.#options;
+    const { clock, log } = this.#rim;
+    const configFiles = new ConfigFiles(folder);
+    await configFiles.prepare();
+    const before = parseState(await configFiles.read(STATE_FILE));
+    const fixed: Fixed = {
+      cluster,
+      listeners: await realListeners(listeners, before, await isRunning(folder)),
+      ...gatewayPems(gateway),
+      defaultCertificate:
+        (await configFiles.read(files.defaultCertificate)) ?? (await makeDefaultCertificate(clock.wall())),
+      threads: undefined,
+    };
+    const planner = new Planner({
+      cluster,
+      assignments: {
+        slots: Math.max(spares, before?.slots ?? 0),
+        peerSlots: Math.max(PEER_SLOTS, before?.peerSlots ?? 0),
+        backends: before?.backends ?? new Map(),
+        peers: before?.peers ?? new Map(),
+      },
+    });
+    const mirror = new Mirror({
+      build: this.#build,
+      folder,
+      files: configFiles,
+      planner,
+      fixed,
+      clock,
+      log,
+      signal: this.#signal,
+      onEvent: () => this.#opened?.keeper.wake(),
+    });
+    const delta = { upserts: [...desired.all()].filter((one) => !isLocal(one)), removals: [] };
+    const change = planner.apply(delta);
+    const unloadable = await openLoadable(mirror, planner, before);
+    const keeper = new Keeper({
+      mirror,
+      planner,
+      folder,
+      spares,
+      clock,
+      log,
+      signal: this.#signal,
+      inTurn: (job) => this.#inTurn(job),
+    });
+    this.#opened = { mirror, planner, fixed, keeper };
+    this.#keeping = keeper.run();
+    return this.#judge(delta, change, unloadable);
   }
 
   async apply(delta: ResourceDelta): Promise<readonly ResourceVerdict[]> {

@@ -166,6 +166,7 @@ export class Mirror {
   async reload(reason: ReloadReason): Promise<void> {
     const { clock, log, signal } = this.#options;
     const began = clock.now();
+    await this.#restoreFiles();
     await this.#noteHealth();
     try {
       await this.process.reload(signal);
@@ -183,6 +184,7 @@ export class Mirror {
   /** Compares what the worker holds with what it should, and mends it. @returns the number of differences. */
   async repair(): Promise<number> {
     const { planner, log } = this.#options;
+    await this.#restoreFiles();
     await this.#write([]);
     if (this.isStranger) await this.#connect();
     const observed = await observe(this.#client);
@@ -244,6 +246,14 @@ export class Mirror {
       ]),
     );
     this.#unwritten.clear();
+  }
+
+  /** What lies in memory may be gone while HAProxy runs, for example when its user has logged out. */
+  async #restoreFiles(): Promise<void> {
+    const { files: written, planner, log } = this.#options;
+    if (!(await written.prepare())) return;
+    await written.replaceAll(renderFiles(planner.desired, this.#fixed));
+    log.warn("the folder with HAProxy's keys was gone and is there again");
   }
 
   /** A new worker would send requests to servers that this one knows to be dead. */

@@ -1,10 +1,11 @@
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { HeadgateError } from '../../../lib/errors.ts';
 import { diskWords } from '../../ledger/disk-error.ts';
+import { placeSecrets, secretFolders } from './memory-folder.ts';
 
 /** Folders whose content is all ours to keep or remove. */
-const folders = ['conf', 'maps', 'certs', 'gateway'];
+const folders = ['conf', 'maps', ...secretFolders];
 
 /**
  * The files that HAProxy reads, in its folder. Each is replaced by a rename, so none is ever seen in part. They
@@ -12,14 +13,23 @@ const folders = ['conf', 'maps', 'certs', 'gateway'];
  */
 export class ConfigFiles {
   readonly #folder: string;
+  /** Where the folders with keys really are. */
+  #secrets: string;
 
   constructor(folder: string) {
     this.#folder = folder;
+    this.#secrets = folder;
   }
 
-  async prepare(): Promise<void> {
+  /** Makes the folders. @returns whether those with keys are elsewhere than before, and so empty. */
+  async prepare(): Promise<boolean> {
+    const before = this.#secrets;
     try {
-      for (const name of [...folders, 'run']) await mkdir(join(this.#folder, name), { recursive: true, mode: 0o700 });
+      for (const name of ['conf', 'maps', 'run']) {
+        await mkdir(join(this.#folder, name), { recursive: true, mode: 0o700 });
+      }
+      this.#secrets = await placeSecrets(this.#folder);
+      return this.#secrets !== before;
     } catch (error) {
       throw unusable(this.#folder, error);
     }
@@ -52,13 +62,15 @@ export class ConfigFiles {
   }
 
   async #write(name: string, text: string | undefined): Promise<void> {
-    const path = join(this.#folder, name);
+    // The draft too: it must lie on the same file system, and a key on none but that.
+    const root = secretFolders.some((folder) => name.startsWith(`${folder}/`)) ? this.#secrets : this.#folder;
+    const path = join(root, name);
     if (text === undefined) {
       await rm(path, { force: true });
       return;
     }
     // Beside its folder, not in it: HAProxy loads whatever lies in the folder of its configuration.
-    const draft = join(dirname(dirname(path)), `.${name.replaceAll('/', '-')}`);
+    const draft = join(root, `.${name.replaceAll('/', '-')}`);
     await writeFile(draft, text, { mode: 0o600 });
     await rename(draft, path);
   }

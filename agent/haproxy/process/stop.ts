@@ -3,17 +3,21 @@ import { readFile, readlink, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../../lib/clock.ts';
 import { showProcesses, type ProcessTable } from './master.ts';
+import { dropSecrets } from './memory-folder.ts';
 
 export const MASTER_SOCKET = 'master.sock';
 export const PID_FILE = 'haproxy.pid';
 
 /**
  * Ends the HAProxy of a folder: lets connections end for `grace` milliseconds, then ends them. Where none
- * answers, `known` is ended, or the one that is noted in the folder; where there is none, nothing happens.
+ * answers, `known` is ended, or the one that is noted in the folder. Its keys go with it.
  */
 export async function stopHaproxy(folder: string, grace: number, clock: Clock, known?: ProcessTable): Promise<void> {
   const table = await showProcesses(join(folder, MASTER_SOCKET)).catch(() => known ?? findNoted(folder));
-  if (table === undefined) return;
+  if (table === undefined) {
+    await dropSecrets(folder);
+    return;
+  }
   const all = [table.master, ...(table.worker === undefined ? [] : [table.worker]), ...table.oldWorkers];
   for (const [name, wait] of [
     ['SIGUSR1', grace],
@@ -25,6 +29,7 @@ export async function stopHaproxy(folder: string, grace: number, clock: Clock, k
   for (const pid of all) sendSignal(pid, 'SIGKILL');
   while (all.some(isAlive)) await clock.sleep(5);
   for (const name of [PID_FILE, MASTER_SOCKET]) await rm(join(folder, name), { force: true });
+  await dropSecrets(folder);
 }
 
 /** The HAProxy that is noted in a folder and runs there, though its master may not answer. Needs /proc. */

@@ -1,0 +1,94 @@
+import { lstat, mkdir, mkdtemp, readlink, rm, stat, statfs, symlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { hasCode } from '../../ledger/disk-error.ts';
+
+/** Folders of HAProxy's that hold private keys. */
+export const secretFolders = ['certs', 'gateway'] as const;
+
+/** File systems that live in memory, by their type in statfs(2): tmpfs and ramfs. */
+const IN_MEMORY = new Set([0x01021994, 0x858458f6]);
+const PREFIX = 'headgate-';
+
+/**
+ * Sees to it that the folders with private keys lie in memory: each is a link into a folder of this user's alone on a
+ * file system in memory. A later agent finds it again by the links; after a reboot it is gone and made anew. Where
+ * HAProxy's folder is in memory itself, or this system has no such place, they are ordinary folders.
+ *
+ * @returns where the folders really are.
+ */
+export async function placeSecrets(folder: string): Promise<string> {
+  const held = await heldPlace(folder);
+  if (held !== undefined) return held;
+  const root = (await isInMemory(folder)) ? undefined : await memoryRoot();
+  const place = root === undefined ? folder : await mkdtemp(join(root, PREFIX));
+  for (const name of secretFolders) {
+    // What a reboot left of a link, or ordinary folders from before: all of it is written anew.
+    if (root !== undefined || (await isLink(join(folder, name)))) {
+      await rm(join(folder, name), { recursive: true, force: true });
+    }
+    await mkdir(join(place, name), { recursive: true, mode: 0o700 });
+    if (root !== undefined) await symlink(join(place, name), join(folder, name));
+  }
+  return place;
+}
+
+/** Removes what `placeSecrets` made in memory, and the links to it. HAProxy must have ended. */
+export async function dropSecrets(folder: string): Promise<void> {
+  const place = await linkedPlace(folder);
+  if (place === undefined) return;
+  if (basename(place).startsWith(PREFIX)) await rm(place, { recursive: true, force: true });
+  for (const name of secretFolders) await rm(join(folder, name), { force: true });
+}
+
+/** Where the links lead, while that is there and this user's alone: such places are open to every user. */
+async function heldPlace(folder: string): Promise<string | undefined> {
+  const place = await linkedPlace(folder);
+  if (place === undefined) return undefined;
+  for (const name of ['', ...secretFolders]) {
+    const found = await lstat(join(place, name)).catch(() => undefined);
+    if (found?.isDirectory() !== true || found.uid !== process.getuid?.() || (found.mode & 0o077) !== 0)
+      return undefined;
+  }
+  return place;
+}
+
+async function linkedPlace(folder: string): Promise<string | undefined> {
+  const places = new Set<string>();
+  for (const name of secretFolders) {
+    try {
+      places.add(dirname(await readlink(join(folder, name))));
+    } catch (error) {
+      if (hasCode(error, 'EINVAL', 'ENOENT', 'ENOTDIR')) return undefined;
+      throw error;
+    }
+  }
+  const [place, other] = places;
+  return other === undefined ? place : undefined;
+}
+
+async function memoryRoot(): Promise<string | undefined> {
+  for (const root of ['/dev/shm', process.env['XDG_RUNTIME_DIR']]) {
+    if (root === undefined || root === '' || !(await isInMemory(root))) continue;
+    if (await isWritable(root)) return root;
+  }
+  return undefined;
+}
+
+async function isWritable(root: string): Promise<boolean> {
+  try {
+    await rm(await mkdtemp(join(root, PREFIX)), { recursive: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function isInMemory(path: string): Promise<boolean> {
+  if (process.platform !== 'linux') return false;
+  const found = await stat(path).catch(() => undefined);
+  return found !== undefined && IN_MEMORY.has((await statfs(path)).type);
+}
+
+async function isLink(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined))?.isSymbolicLink() === true;
+}
