@@ -1,5 +1,5 @@
 import type { Compiler } from './compile/compiler.ts';
-import { policyStatuses } from './compile/policy-statuses.ts';
+import { policyStatuses } from './compile/policy/statuses.ts';
 import type { ObjectStatus } from './compile/types.ts';
 import type { Fleet } from './fleet/fleet.ts';
 import type { FleetState } from './fleet/state.ts';

@@ -8,7 +8,7 @@ import { type ApiServer, startApi } from './api/server.ts';
 import { PolicyWriter } from './api/write/policy-writer.ts';
 import { enrolmentServices } from './certificates/enrolment-services.ts';
 import { Enrolment } from './certificates/enrolment.ts';
-import { explainRequest } from './compile/explain.ts';
+import { explainRequest } from './compile/explain/explain.ts';
 import type { HubCore } from './core.ts';
 import { ReportService } from './ingest/report-service.ts';
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { label } from './labels.ts';
 import { confirmGuard } from '../ingest/guard/confirm-guard.ts';
 import type { GuardRecord } from '../fleet/state.ts';
-import type { ExplainRequest, Explanation } from '../compile/explanation.ts';
+import type { ExplainRequest, Explanation } from '../compile/explain/explanation.ts';
 import { type Endpoint, read, write } from './endpoint.ts';
 import { describe } from './read/describe.ts';
 import { explainUrl } from './read/explain.ts';

@@ -2,7 +2,7 @@ import { isWildcard } from '../../lib/domain/host-name.ts';
 import type { Resource } from '../../lib/sync/index.ts';
 import type { FleetChange } from '../fleet/change.ts';
 import { compileHost } from './compile-host.ts';
-import { coverBy } from './cover.ts';
+import { coverBy } from './host/cover.ts';
 import { compilePeers, compileSettings } from './compile-peers.ts';
 import { compare } from '../../lib/compare.ts';
 import type { CompiledHost } from './types.ts';

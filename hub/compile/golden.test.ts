@@ -8,7 +8,7 @@ import { fleetOf, type SmallFleet, storeEntries } from '../../test/hub/small-fle
 import type { FleetVersion } from '../fleet/fleet-draft.ts';
 import { compileHost } from './compile-host.ts';
 import { compilePeers } from './compile-peers.ts';
-import { policyStatuses } from './policy-statuses.ts';
+import { policyStatuses } from './policy/statuses.ts';
 import type { CompiledHost, ObjectStatus } from './types.ts';
 
 // UPDATE_GOLDEN=1 writes what compile gives now; read the difference before committing it.

@@ -1,5 +1,5 @@
 import type { CommittedPolicy } from '../fleet/state.ts';
-import type { Offer } from './offers.ts';
+import type { Offer } from './host/offers.ts';
 import { compare } from '../../lib/compare.ts';
 import type { ObjectStatus } from './types.ts';
 

@@ -1,5 +1,5 @@
 import { HeadgateError } from '../../../lib/errors.ts';
-import type { ExplainRequest, Explanation } from '../../compile/explanation.ts';
+import type { ExplainRequest, Explanation } from '../../compile/explain/explanation.ts';
 import type { HubView } from '../../view.ts';
 import type { ExplainItem, ListResponse } from '../types.ts';
 

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { HeadgateError } from '../../../lib/errors.ts';
 import { type ObjectRef, objectTitle } from '../../../lib/manifest/manifest.ts';
 import { policyKinds } from '../../../lib/policy/schemas.ts';
-import { pathsOf } from '../../compile/policy-attachment.ts';
+import { pathsOf } from '../../compile/policy/attachment.ts';
 import type { HubView } from '../../view.ts';
 import type { Caller } from '../caller.ts';
 import { compiledHosts } from '../read/route-items.ts';

@@ -1,9 +1,9 @@
-import { Host } from '../../proto/gen/headgate/v1/configured.ts';
-import type { FleetIndex } from '../fleet/fleet-index.ts';
-import type { FleetState } from '../fleet/state.ts';
+import { Host } from '../../../proto/gen/headgate/v1/configured.ts';
+import type { FleetIndex } from '../../fleet/fleet-index.ts';
+import type { FleetState } from '../../fleet/state.ts';
 import { type Offer, offersFor } from './offers.ts';
 import type { Ownership } from './ownership.ts';
-import type { CompiledHost } from './types.ts';
+import type { CompiledHost } from '../types.ts';
 
 /** Who serves a wildcard, where, and since which revision. */
 export interface Cover {

@@ -1,10 +1,10 @@
-import { unreachable } from '../../lib/errors.ts';
-import { routePath } from '../../lib/domain/path.ts';
-import type { TrafficPolicySpec } from '../../lib/policy/schemas.ts';
-import { PathType } from '../../proto/gen/headgate/v1/configured.ts';
-import { FLEET, type FleetIndex, isFleetLevel } from '../fleet/fleet-index.ts';
-import { routeTarget } from '../fleet/route-target.ts';
-import type { CommittedPolicy, FleetState } from '../fleet/state.ts';
+import { unreachable } from '../../../lib/errors.ts';
+import { routePath } from '../../../lib/domain/path.ts';
+import type { TrafficPolicySpec } from '../../../lib/policy/schemas.ts';
+import { PathType } from '../../../proto/gen/headgate/v1/configured.ts';
+import { FLEET, type FleetIndex, isFleetLevel } from '../../fleet/fleet-index.ts';
+import { routeTarget } from '../../fleet/route-target.ts';
+import type { CommittedPolicy, FleetState } from '../../fleet/state.ts';
 
 export type TrafficPolicy = CommittedPolicy<TrafficPolicySpec>;
 export type TargetRef = TrafficPolicySpec['targetRefs'][number];

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { routeId } from '../../lib/domain/route-id.ts';
-import { encodeStoredReport } from '../ingest/stored-report.ts';
-import { keys } from '../store/keys.ts';
-import { HostSplit, PathType } from '../../proto/gen/headgate/v1/configured.ts';
-import { resource } from '../../lib/sync/index.ts';
-import { fleetOf, type SmallFleet, storeEntries } from '../../test/hub/small-fleet.ts';
-import type { Entry } from '../store/store.ts';
-import { compileHost } from './compile-host.ts';
+import { routeId } from '../../../lib/domain/route-id.ts';
+import { encodeStoredReport } from '../../ingest/stored-report.ts';
+import { keys } from '../../store/keys.ts';
+import { HostSplit, PathType } from '../../../proto/gen/headgate/v1/configured.ts';
+import { resource } from '../../../lib/sync/index.ts';
+import { fleetOf, type SmallFleet, storeEntries } from '../../../test/hub/small-fleet.ts';
+import type { Entry } from '../../store/store.ts';
+import { compileHost } from '../compile-host.ts';
 import { explainRequest } from './explain.ts';
 
 const fleet: SmallFleet = {

@@ -1,9 +1,9 @@
-import type { FleetState } from '../fleet/state.ts';
-import { compare, compareBigint } from '../../lib/compare.ts';
-import { attachment, type Level, levels, type RouteIdentity, type TrafficPolicy } from './policy-attachment.ts';
-import { resolveTiers, type TrafficField, trafficFields, type TrafficValues } from './policy-values.ts';
-import { policyStatus } from './status.ts';
-import type { FieldOrigin, ObjectStatus } from './types.ts';
+import type { FleetState } from '../../fleet/state.ts';
+import { compare, compareBigint } from '../../../lib/compare.ts';
+import { attachment, type Level, levels, type RouteIdentity, type TrafficPolicy } from './attachment.ts';
+import { resolveTiers, type TrafficField, trafficFields, type TrafficValues } from './values.ts';
+import { policyStatus } from '../status.ts';
+import type { FieldOrigin, ObjectStatus } from '../types.ts';
 
 export interface Settled {
   readonly values: TrafficValues;

@@ -1,7 +1,7 @@
 import type { Offer } from './offers.ts';
 import { mayOffer, type Ownership } from './ownership.ts';
-import { ingressStatus } from './status.ts';
-import type { ObjectStatus } from './types.ts';
+import { ingressStatus } from '../status.ts';
+import type { ObjectStatus } from '../types.ts';
 
 /** Offers of one route that stand: one per cluster. */
 export interface AdmittedRoute {

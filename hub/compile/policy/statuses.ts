@@ -1,10 +1,10 @@
-import type { TrafficPolicySpec } from '../../lib/policy/schemas.ts';
-import { Host } from '../../proto/gen/headgate/v1/configured.ts';
-import { routeTarget } from '../fleet/route-target.ts';
-import type { CommittedPolicy, FleetState } from '../fleet/state.ts';
-import { isKnownGroup, pathsOf, type TargetRef, type TrafficPolicy } from './policy-attachment.ts';
-import { policyStatus, sortStatuses } from './status.ts';
-import type { CompiledHost, ObjectStatus } from './types.ts';
+import type { TrafficPolicySpec } from '../../../lib/policy/schemas.ts';
+import { Host } from '../../../proto/gen/headgate/v1/configured.ts';
+import { routeTarget } from '../../fleet/route-target.ts';
+import type { CommittedPolicy, FleetState } from '../../fleet/state.ts';
+import { isKnownGroup, pathsOf, type TargetRef, type TrafficPolicy } from './attachment.ts';
+import { policyStatus, sortStatuses } from '../status.ts';
+import type { CompiledHost, ObjectStatus } from '../types.ts';
 
 type Lookup = (host: string) => CompiledHost | undefined;
 

@@ -1,15 +1,15 @@
-import { requestHost } from '../../lib/domain/host-name.ts';
-import { matchRequest } from '../../lib/domain/match-request.ts';
-import { normalPath } from '../../lib/domain/path.ts';
-import { HeadgateError } from '../../lib/errors.ts';
-import { splitRoute } from '../../lib/split/split.ts';
-import type { ClusterCondition } from '../../lib/split/types.ts';
-import { Host, PathType, type Route, type RouteSplit } from '../../proto/gen/headgate/v1/configured.ts';
-import type { FleetState } from '../fleet/state.ts';
-import { bodyFor } from './body-for.ts';
+import { requestHost } from '../../../lib/domain/host-name.ts';
+import { matchRequest } from '../../../lib/domain/match-request.ts';
+import { normalPath } from '../../../lib/domain/path.ts';
+import { HeadgateError } from '../../../lib/errors.ts';
+import { splitRoute } from '../../../lib/split/split.ts';
+import type { ClusterCondition } from '../../../lib/split/types.ts';
+import { Host, PathType, type Route, type RouteSplit } from '../../../proto/gen/headgate/v1/configured.ts';
+import type { FleetState } from '../../fleet/state.ts';
+import { bodyFor } from '../body-for.ts';
 import type { ExplainedCluster, ExplainedRoute, Explanation, ExplainRequest } from './explanation.ts';
-import { compare } from '../../lib/compare.ts';
-import type { CompiledHost } from './types.ts';
+import { compare } from '../../../lib/compare.ts';
+import type { CompiledHost } from '../types.ts';
 
 type Lookup = (host: string) => CompiledHost | undefined;
 type EffectiveSplit = Pick<RouteSplit, 'shares' | 'fallbacks' | 'sticky' | 'tier' | 'reasons'>;

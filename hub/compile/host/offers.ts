@@ -1,10 +1,10 @@
-import { ANY_HOST } from '../../lib/domain/host-name.ts';
-import { routePath, validRulePath } from '../../lib/domain/path.ts';
-import { PathType } from '../../proto/gen/headgate/v1/configured.ts';
-import type { BackendRef } from '../../proto/gen/headgate/v1/reported.ts';
-import type { FleetIndex } from '../fleet/fleet-index.ts';
-import { claimKey, type CommittedIngress, type FleetState } from '../fleet/state.ts';
-import { compare, compareBigint } from '../../lib/compare.ts';
+import { ANY_HOST } from '../../../lib/domain/host-name.ts';
+import { routePath, validRulePath } from '../../../lib/domain/path.ts';
+import { PathType } from '../../../proto/gen/headgate/v1/configured.ts';
+import type { BackendRef } from '../../../proto/gen/headgate/v1/reported.ts';
+import type { FleetIndex } from '../../fleet/fleet-index.ts';
+import { claimKey, type CommittedIngress, type FleetState } from '../../fleet/state.ts';
+import { compare, compareBigint } from '../../../lib/compare.ts';
 
 /** One rule of one Ingress that wants to serve a path of a host. */
 export interface Offer {

@@ -1,7 +1,7 @@
-import type { TierSpec, TrafficPolicySpec } from '../../lib/policy/schemas.ts';
-import { Exposure, StaleAction, type Tier, type Traffic } from '../../proto/gen/headgate/v1/configured.ts';
-import type { FleetState } from '../fleet/state.ts';
-import { compare } from '../../lib/compare.ts';
+import type { TierSpec, TrafficPolicySpec } from '../../../lib/policy/schemas.ts';
+import { Exposure, StaleAction, type Tier, type Traffic } from '../../../proto/gen/headgate/v1/configured.ts';
+import type { FleetState } from '../../fleet/state.ts';
+import { compare } from '../../../lib/compare.ts';
 
 /** Fields that a TrafficPolicy may set, each settled apart. */
 export const trafficFields = ['exposure', 'tiers', 'onStale', 'affinity'] as const;

@@ -1,12 +1,12 @@
-import { REFUSED_SERVICE } from '../../lib/domain/refused-service.ts';
-import { type Resource, resource } from '../../lib/sync/index.ts';
-import { Backend, type Contribution } from '../../proto/gen/headgate/v1/configured.ts';
-import type { BackendRef } from '../../proto/gen/headgate/v1/reported.ts';
-import type { FleetState } from '../fleet/state.ts';
+import { REFUSED_SERVICE } from '../../../lib/domain/refused-service.ts';
+import { type Resource, resource } from '../../../lib/sync/index.ts';
+import { Backend, type Contribution } from '../../../proto/gen/headgate/v1/configured.ts';
+import type { BackendRef } from '../../../proto/gen/headgate/v1/reported.ts';
+import type { FleetState } from '../../fleet/state.ts';
 import type { Offer } from './offers.ts';
-import { compare } from '../../lib/compare.ts';
-import { ingressStatus } from './status.ts';
-import type { ObjectStatus } from './types.ts';
+import { compare } from '../../../lib/compare.ts';
+import { ingressStatus } from '../status.ts';
+import type { ObjectStatus } from '../types.ts';
 
 export interface Contributed {
   readonly contribution: Contribution;

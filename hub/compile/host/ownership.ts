@@ -1,9 +1,9 @@
-import { claimPatterns } from '../../lib/domain/host-name.ts';
-import type { HostClaimSpec } from '../../lib/policy/schemas.ts';
-import type { FleetIndex } from '../fleet/fleet-index.ts';
-import type { CommittedPolicy, FleetState } from '../fleet/state.ts';
+import { claimPatterns } from '../../../lib/domain/host-name.ts';
+import type { HostClaimSpec } from '../../../lib/policy/schemas.ts';
+import type { FleetIndex } from '../../fleet/fleet-index.ts';
+import type { CommittedPolicy, FleetState } from '../../fleet/state.ts';
 import type { Offer } from './offers.ts';
-import { compare, compareBigint } from '../../lib/compare.ts';
+import { compare, compareBigint } from '../../../lib/compare.ts';
 
 export interface Ownership {
   /** The only namespace whose offers count; undefined where a claim reserves the host for one that has none. */

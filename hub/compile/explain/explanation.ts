@@ -1,4 +1,4 @@
-import type { FieldOrigin } from './types.ts';
+import type { FieldOrigin } from '../types.ts';
 
 export interface ExplainRequest {
   /** Host header as a client sends it; a port is allowed. */
