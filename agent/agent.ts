@@ -51,6 +51,7 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
     await AgentIdentity.open({ folder, hubs, join: token, cluster, node, role, clusterUid, clock, log, signal }),
   );
   const registry = createRegistry('agent');
+  const work: Promise<void>[] = [];
   const context: AgentContext = {
     options,
     identity,
@@ -62,31 +63,43 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
     registry,
     signal,
     resources,
-    work: [],
+    keep: (one) => {
+      work.push(one);
+      // Until all of it is awaited nobody else looks.
+      one.catch(() => ended.abort());
+    },
     checks: [],
     fields: { cluster, node },
   };
+  try {
+    const ops = await startRoles(context);
+    around.ready({ ...context.fields, ops });
+    // None resolves before the signal; the first that rejects ends the agent.
+    await Promise.all(work);
+  } finally {
+    // Before the resources go that it works with.
+    ended.abort();
+    await Promise.allSettled(work);
+  }
+}
+
+/** @returns HOST:PORT of the ops endpoints. */
+async function startRoles(context: AgentContext): Promise<string> {
+  const { options, registry, checks, resources, log } = context;
   const nodeRole = options.roles.has('node') ? await startNode(context) : undefined;
   const clusterAgent = options.roles.has('cluster') ? await startCluster(context) : undefined;
-  if (nodeRole !== undefined) context.work.push(linkNode(context, nodeRole.agent, clusterAgent));
+  if (nodeRole !== undefined) context.keep(linkNode(context, nodeRole.agent, clusterAgent));
   resources.use(await holdPidFile(options.data, log));
   const ops = resources.use(
     await startOps({
       address: options.ops,
       registry,
-      checks: context.checks,
+      checks,
       ...(nodeRole === undefined ? {} : { more: async () => await nodeRole.dataPlane.metrics() }),
       log,
     }),
   );
-  around.ready({ ...context.fields, ops: ops.address });
-  try {
-    // None resolves before the signal; the first that rejects ends the agent.
-    await Promise.all(context.work);
-  } finally {
-    ended.abort();
-    await Promise.allSettled(context.work);
-  }
+  return ops.address;
 }
 
 /** The node's streams: in memory where the cluster role runs here too, else over the wire. */

@@ -22,8 +22,8 @@ export interface AgentContext {
   readonly signal: AbortSignal;
   /** Disposed in reverse order when the agent ends. */
   readonly resources: AsyncDisposableStack;
-  /** What runs until the end; the first to reject ends the agent. */
-  readonly work: Promise<void>[];
+  /** Takes what runs until the end; the first to reject ends the agent, one that does so during the start included. */
+  readonly keep: (work: Promise<void>) => void;
   readonly checks: ReadinessCheck[];
   /** Of the ready line. */
   readonly fields: Record<string, unknown>;

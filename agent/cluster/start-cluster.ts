@@ -16,7 +16,7 @@ import { serveConfigure, serveReport } from './node-server.ts';
 
 /** Starts the cluster role: source, link to the hub and, where asked, the server for node agents apart. */
 export async function startCluster(context: AgentContext): Promise<ClusterAgent> {
-  const { options, identity, keyFile, clusterUid, clock, log, link, signal, resources, work } = context;
+  const { options, identity, keyFile, clusterUid, clock, log, link, signal, resources, keep } = context;
   if (options.source === undefined) throw new HeadgateError('HG2001', 'the cluster role needs a source');
   const ledger = resources.use(await openLedger({ folder: join(options.data, 'cluster-ledger'), keyFile, log }));
   const memory = await openMemory(context);
@@ -30,7 +30,7 @@ export async function startCluster(context: AgentContext): Promise<ClusterAgent>
     clock,
     log,
   });
-  work.push(agent.run(signal));
+  keep(agent.run(signal));
   context.checks.push({
     name: 'source',
     check: () => (agent.isListed ? undefined : 'the source has not been listed yet'),
@@ -58,7 +58,7 @@ export async function startCluster(context: AgentContext): Promise<ClusterAgent>
       signal,
     });
   };
-  work.push(reportAndConfigure());
+  keep(reportAndConfigure());
   if (options.listenNodes === undefined) return agent;
 
   const common = { clock, log, signal };

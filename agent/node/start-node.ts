@@ -66,7 +66,7 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
   });
   const { http, https, gateway } = dataPlane.status();
   Object.assign(context.fields, { http, https, gateway });
-  context.work.push(agent.run(signal));
+  context.keep(agent.run(signal));
   return { agent, dataPlane };
 }
 
