@@ -195,6 +195,22 @@ test.each<[string, Report, string]>([
     ],
     'passes',
   ],
+  [
+    'one with a code that is none',
+    [
+      'verdict',
+      'host/x',
+      Verdict.encode({
+        type: 'host',
+        name: 'x',
+        digest: Buffer.alloc(0),
+        programmed: 0,
+        nodes: 1,
+        rejections: [{ node: 'n1', code: 'HG5003"} 1', message: '', haproxy: '', transient: false }],
+      }).finish(),
+    ],
+    'HG1002 rejections[0].code',
+  ],
   ['a type that travels down', ['host', 'x', new Uint8Array()], 'HG3006'],
   ['a private key', ['own-certificate', 'shop/tls', new Uint8Array()], 'HG3006'],
   ['a type of the future', ['gateway-class', 'anything at all', new Uint8Array([255])], 'passes'],

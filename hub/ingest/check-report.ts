@@ -23,6 +23,8 @@ import {
 export const MAX_BODY_BYTES = 300 * 1024;
 
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+/** Of any release; it becomes the value of a metric's label. */
+const errorCode = /^HG[0-9]{4}$/;
 const portName = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 /** What a line, a key or a terminal would trip over: control and invisible characters, line ends of any kind. */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u;
@@ -68,12 +70,14 @@ export function checkReport({ type, name, body }: Resource): Ingress | undefined
     case 'problem': {
       const { code, kind, namespace, name: object, field } = decode(Problem, body);
       named(name, `${code}/${kind}/${namespace === '' ? '-' : namespace}/${object}${field === '' ? '' : `#${field}`}`);
-      if (!/^HG[0-9]{4}$/.test(code)) fail('HG1002', 'must be HG and four digits', 'code');
+      if (!errorCode.test(code)) fail('HG1002', 'must be HG and four digits', 'code');
       break;
     }
     case 'verdict': {
       const verdict = decode(Verdict, body);
       named(name, `${verdict.type}/${verdict.name}`);
+      for (const [index, { code }] of verdict.rejections.entries())
+        if (!errorCode.test(code)) fail('HG1002', 'must be HG and four digits', `rejections[${index}].code`);
       break;
     }
     case 'split': {
