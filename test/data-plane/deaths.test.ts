@@ -67,7 +67,10 @@ describe.concurrent('a process that does not answer', () => {
     } finally {
       clearInterval(again);
     }
-    expect(isAlive(worker)).toBe(false);
+    await until(
+      () => Promise.resolve(isAlive(worker)),
+      (lives) => !lives,
+    );
     expect(bench.plane.status().note).toContain('worker does not answer');
     await works(bench);
   });
