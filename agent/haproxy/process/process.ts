@@ -211,6 +211,8 @@ export class HaproxyProcess {
     const until = this.#options.clock.now() + (hangs ? 0 : END_REPLACED_AFTER);
     this.#replaced = [...this.#replaced, { table: old, until }];
     this.endReplaced();
+    // Until it is gone it gets its part of the new connections, and resets them.
+    while (hangs && processesOf(old).some(isAlive)) await this.#options.clock.sleep(5, signal);
   }
 
   /** Ends what was replaced and has no connections any more, or has had its time. */
