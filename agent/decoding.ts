@@ -1,5 +1,6 @@
+import { mayWrite, type ResourceAuthority } from '../lib/domain/resource-types.ts';
 import { HeadgateError } from '../lib/errors.ts';
-import type { Refusal, Resource } from '../lib/sync/index.ts';
+import type { Refusal, Resource, ResourceDelta, ResourceKey } from '../lib/sync/index.ts';
 import {
   Backend,
   Certificate,
@@ -24,12 +25,22 @@ const decoders: Readonly<Record<string, (body: Uint8Array) => unknown>> = {
   verdict: (body) => Verdict.decode(body),
 };
 
-/** Splits what came into what can be decoded and what is refused by name; the rest of a delta stands. */
-export function decodable(received: readonly Resource[]): { upserts: Resource[]; refusals: Refusal[] } {
+/**
+ * Splits what came into what can be taken and what is refused by name; the rest of a delta stands. Refused is what
+ * cannot be decoded, and what is not the sender's to say; removals of such are left out.
+ *
+ * @param authorities whose word the sender may bring.
+ */
+export function decodable(
+  received: ResourceDelta,
+  authorities: readonly ResourceAuthority[],
+): { upserts: Resource[]; removals: ResourceKey[]; refusals: Refusal[] } {
   const upserts: Resource[] = [];
   const refusals: Refusal[] = [];
-  for (const one of received) {
+  for (const one of received.upserts) {
     try {
+      if (!mayWrite(authorities, one.type))
+        throw new HeadgateError('HG2006', `a ${one.type} is not the sender's to say`);
       decoders[one.type]?.(one.body);
       upserts.push(one);
     } catch (thrown) {
@@ -37,5 +48,6 @@ export function decodable(received: readonly Resource[]): { upserts: Resource[];
       refusals.push({ type, name, digest, error: HeadgateError.from(thrown, 'HG3006', 'cannot be decoded') });
     }
   }
-  return { upserts, refusals };
+  const removals = received.removals.filter(({ type }) => mayWrite(authorities, type));
+  return { upserts, removals, refusals };
 }

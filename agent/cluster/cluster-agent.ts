@@ -143,8 +143,8 @@ export class ClusterAgent {
   }
 
   async #accept(delta: AcceptedDelta): Promise<readonly Refusal[]> {
-    const { upserts, refusals } = decodable(delta.upserts);
-    const kept = { ...delta, upserts };
+    const { upserts, removals, refusals } = decodable(delta, ['hub']);
+    const kept = { ...delta, upserts, removals };
     await this.#options.ledger.commit(kept);
     this.#publish(kept, { upserts: [], removals: [] });
     this.#checkComplete();

@@ -39,12 +39,12 @@ export class NodeReports {
   }
 
   #accept(node: string, inventory: Inventory, delta: ResourceDelta): readonly Refusal[] {
-    const { upserts: decoded, refusals } = decodable(delta.upserts);
+    const { upserts: decoded, removals, refusals } = decodable(delta, ['node']);
     // The node's name is the TLS session's; a node resource under another name is not believed.
     const upserts = decoded.filter(({ type, name }) => type !== 'node' || name === node);
-    inventory.apply({ upserts, removals: delta.removals });
+    inventory.apply({ upserts, removals });
     const verdicts = new Set(
-      [...upserts, ...delta.removals].filter(({ type }) => type === 'verdict').map(({ name }) => name),
+      [...upserts, ...removals].filter(({ type }) => type === 'verdict').map(({ name }) => name),
     );
     this.#up.publish({ upserts: upserts.filter(({ type }) => type === 'node'), removals: [] });
     for (const name of verdicts) this.#sum(name);

@@ -102,9 +102,9 @@ export class NodeAgent {
   }
 
   async #accept(delta: AcceptedDelta): Promise<readonly Refusal[]> {
-    const { upserts, refusals } = decodable(delta.upserts);
-    await this.#options.ledger.commit({ ...delta, upserts });
-    for (const key of [...upserts, ...delta.removals]) this.#enqueue(key);
+    const { upserts, removals, refusals } = decodable(delta, ['hub', 'cluster']);
+    await this.#options.ledger.commit({ ...delta, upserts, removals });
+    for (const key of [...upserts, ...removals]) this.#enqueue(key);
     return refusals;
   }
 

@@ -22,5 +22,12 @@ export const resourceTypes = {
 
 export type ResourceType = keyof typeof resourceTypes;
 
+export type ResourceAuthority = (typeof resourceTypes)[ResourceType]['authority'];
+
+/** Whether one of these may write resources of a type; a type that this release does not know may come from anyone. */
+export function mayWrite(authorities: readonly ResourceAuthority[], type: string): boolean {
+  return !Object.hasOwn(resourceTypes, type) || authorities.includes(resourceTypes[type as ResourceType].authority);
+}
+
 /** Types whose bodies hold private keys: sealed at rest, never logged, never in a diff. */
 export const secretTypes: ReadonlySet<string> = new Set<ResourceType>(['own-certificate']);
