@@ -212,7 +212,7 @@ export class HaproxyProcess {
     this.#replaced = [...this.#replaced, { table: old, until }];
     this.endReplaced();
     // Until it is gone it gets its part of the new connections, and resets them.
-    while (hangs && processesOf(old).some(isAlive)) await this.#options.clock.sleep(5, signal);
+    if (hangs) while (processesOf(old).some(isAlive)) await this.#options.clock.sleep(5, signal);
   }
 
   /** Ends what was replaced and has no connections any more, or has had its time. */
