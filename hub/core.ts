@@ -10,7 +10,7 @@ import { Tokens } from './certificates/tokens.ts';
 import { Compiler } from './compile/compiler.ts';
 import { Distributor } from './distribute/distributor.ts';
 import { Fleet } from './fleet/fleet.ts';
-import { PresenceRegister } from './ingest/presence.ts';
+import { PresenceRegister } from './presence.ts';
 import { liveView } from './live-view.ts';
 import { type HubMetrics, registerHubMetrics } from './metrics/hub-metrics.ts';
 import { openEmbeddedStore } from './store/embedded.ts';

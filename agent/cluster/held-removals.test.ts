@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 
-import { VirtualClock } from '../../lib/sync/virtual-clock.ts';
+import { VirtualClock } from '../../lib/virtual-clock.fixture.ts';
 import { resource, type Resource, type ResourceKey } from '../../lib/sync/index.ts';
 import { Certificate, Endpoints } from '../../proto/gen/headgate/v1/configured.ts';
 import { Ingress, Service } from '../../proto/gen/headgate/v1/reported.ts';

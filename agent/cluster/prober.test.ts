@@ -1,6 +1,6 @@
 import { test } from 'vitest';
 import { silentLog } from '../../lib/log.ts';
-import { VirtualClock } from '../../lib/sync/virtual-clock.ts';
+import { VirtualClock } from '../../lib/virtual-clock.fixture.ts';
 import { Prober } from './prober.ts';
 
 test('an address that is none counts as one that does not answer', async ({ expect }) => {

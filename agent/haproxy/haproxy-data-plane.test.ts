@@ -15,11 +15,11 @@ import { Inventory, resource } from '../../lib/sync/index.ts';
 import type { Resource, ResourceKey } from '../../lib/sync/index.ts';
 import type { DataPlane, DataPlaneOptions, ResourceVerdict } from './data-plane.ts';
 import { openDataPlane } from './haproxy-data-plane.ts';
-import { testCa } from './testing/certificates.ts';
-import type { TestCa, TestLeaf } from './testing/certificates.ts';
-import { backend, certificate, endpoints, host, peer, split } from './testing/resources.ts';
-import { fetchAnswer, haproxyBinary, testBackend } from './testing/rig.ts';
-import type { Answer, TestBackend } from './testing/rig.ts';
+import { testCa } from './testing/certificates.fixture.ts';
+import type { TestCa, TestLeaf } from './testing/certificates.fixture.ts';
+import { backend, certificate, endpoints, host, peer, split } from './testing/resources.fixture.ts';
+import { fetchAnswer, haproxyBinary, testBackend } from './testing/rig.fixture.ts';
+import type { Answer, TestBackend } from './testing/rig.fixture.ts';
 
 const loopback = ['127.0.0.1'];
 

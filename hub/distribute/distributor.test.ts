@@ -17,7 +17,7 @@ import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/syn
 import { type SmallFleet, storeEntries } from '../../test/hub/small-fleet.ts';
 import { Compiler } from '../compile/compiler.ts';
 import { Fleet } from '../fleet/fleet.ts';
-import { PresenceRegister } from '../ingest/presence.ts';
+import { PresenceRegister } from '../presence.ts';
 import { openEmbeddedStore } from '../store/embedded.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';

@@ -7,7 +7,7 @@ import { claimSpeaker, type Epoch, type Pipe, Sender, type SpeakerRegister, tapp
 import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/sync.ts';
 import { clustersOf } from '../compile/body-for.ts';
 import type { CompiledChange } from '../compile/compiler.ts';
-import type { PresenceRegister } from '../ingest/presence.ts';
+import type { PresenceRegister } from '../presence.ts';
 import { Subscription } from './subscription.ts';
 
 export interface DistributorOptions {

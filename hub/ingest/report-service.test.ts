@@ -6,7 +6,7 @@ import type { Identity } from '../../lib/identity/identity.ts';
 import { silentLog } from '../../lib/log.ts';
 import { Publication, pipePair, Sender, SpeakerRegister } from '../../lib/sync/index.ts';
 import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/sync.ts';
-import { PresenceRegister } from './presence.ts';
+import { PresenceRegister } from '../presence.ts';
 import { ReportService } from './report-service.ts';
 import { ingress, keysUnder, service, temporaryStore } from './ingest.fixture.ts';
 

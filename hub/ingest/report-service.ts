@@ -5,7 +5,7 @@ import type { Log } from '../../lib/log.ts';
 import { claimSpeaker, type Pipe, Receiver, type SpeakerRegister, tapped } from '../../lib/sync/index.ts';
 import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/sync.ts';
 import type { Store } from '../store/store.ts';
-import type { PresenceRegister } from './presence.ts';
+import type { PresenceRegister } from '../presence.ts';
 import { ReportSink } from './report-sink.ts';
 import type { ReportLimits } from './report-limits.ts';
 

@@ -1,7 +1,7 @@
 import { describe, test } from 'vitest';
 import { HeadgateError } from '../errors.ts';
 import { silentLog } from '../log.ts';
-import { VirtualClock } from '../sync/virtual-clock.ts';
+import { VirtualClock } from '../virtual-clock.fixture.ts';
 import { withReconnect } from './reconnect.ts';
 import { TokenBucket } from './token-bucket.ts';
 

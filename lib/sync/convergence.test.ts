@@ -3,7 +3,7 @@ import { test } from 'vitest';
 import type { AcceptedDelta } from './protocol.ts';
 import { resource, type Inventory } from './resource.ts';
 import { Copy, Hop, type Faults } from './hop.fixture.ts';
-import { VirtualClock } from './virtual-clock.ts';
+import { VirtualClock } from '../virtual-clock.fixture.ts';
 
 const types = ['host', 'backend', 'endpoints', 'own-certificate', 'a-type-of-tomorrow'];
 

@@ -9,7 +9,7 @@ import { Publication } from './publication.ts';
 import { Receiver } from './receiver.ts';
 import type { Inventory } from './resource.ts';
 import { Sender, type Acknowledgement } from './sender.ts';
-import type { VirtualClock } from './virtual-clock.ts';
+import type { VirtualClock } from '../virtual-clock.fixture.ts';
 
 /** What tests may do to a hop; times in milliseconds of the virtual clock. */
 export interface Faults {

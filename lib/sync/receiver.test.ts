@@ -8,7 +8,7 @@ import type { AcceptedDelta, ReceiverSink } from './protocol.ts';
 import { Receiver, type ReceiverOptions } from './receiver.ts';
 import { Inventory, resource } from './resource.ts';
 import { HandEnd } from './hand-end.fixture.ts';
-import { VirtualClock } from './virtual-clock.ts';
+import { VirtualClock } from '../virtual-clock.fixture.ts';
 import { wireResource } from './wire.ts';
 
 const epoch = { counter: 2n, id: 'e' };

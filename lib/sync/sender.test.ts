@@ -7,7 +7,7 @@ import { Publication } from './publication.ts';
 import { resource, type Inventory } from './resource.ts';
 import { Sender, type Acknowledgement, type SenderOptions } from './sender.ts';
 import { HandEnd } from './hand-end.fixture.ts';
-import { VirtualClock } from './virtual-clock.ts';
+import { VirtualClock } from '../virtual-clock.fixture.ts';
 import { encodeSenderFrame } from './wire.ts';
 
 function setUp(options: Partial<SenderOptions> = {}) {

@@ -1,7 +1,7 @@
 import { describe, test } from 'vitest';
 import type { HeadgateError } from '../errors.ts';
 import { StreamWatch } from './stream-watch.ts';
-import { VirtualClock } from './virtual-clock.ts';
+import { VirtualClock } from '../virtual-clock.fixture.ts';
 
 function setUp() {
   const clock = new VirtualClock();

@@ -1,4 +1,4 @@
-import { testCa, type TestLeaf } from '../../agent/haproxy/testing/certificates.ts';
+import { testCa, type TestLeaf } from '../../agent/haproxy/testing/certificates.fixture.ts';
 import { ingress } from '../../cli/demo/manifests.ts';
 
 /** One mistake as its author makes it, in a file of a cluster's folder, and what every view must say about it. */

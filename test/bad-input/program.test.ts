@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 
-import { testCa } from '../../agent/haproxy/testing/certificates.ts';
+import { testCa } from '../../agent/haproxy/testing/certificates.fixture.ts';
 import { Folder, ingress, ingressClass, service } from '../../cli/demo/manifests.ts';
 import { HEADGATE, Program, type Finished } from '../../cli/demo/processes.ts';
 import { clientConfigSchema, type HubContext } from '../../lib/config/client-config.ts';

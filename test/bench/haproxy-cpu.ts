@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { testCa } from '../../agent/haproxy/testing/certificates.ts';
-import { backend, endpoints, host, split } from '../../agent/haproxy/testing/resources.ts';
+import { testCa } from '../../agent/haproxy/testing/certificates.fixture.ts';
+import { backend, endpoints, host, split } from '../../agent/haproxy/testing/resources.fixture.ts';
 import { sockets } from '../../agent/haproxy/model/names.ts';
-import { Rig } from '../../agent/haproxy/testing/rig.ts';
+import { Rig } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { SHARE_UNITS } from '../../lib/split/types.ts';
 import type { ResourceDelta } from '../../lib/sync/index.ts';
 import type { Bench, BenchOptions, BenchReport, Figure } from './bench.ts';

@@ -5,7 +5,7 @@ import { performance } from 'node:perf_hooks';
 import { Compiler } from '../../hub/compile/compiler.ts';
 import { Distributor } from '../../hub/distribute/distributor.ts';
 import { Fleet } from '../../hub/fleet/fleet.ts';
-import { PresenceRegister } from '../../hub/ingest/presence.ts';
+import { PresenceRegister } from '../../hub/presence.ts';
 import { openEmbeddedStore } from '../../hub/store/embedded.ts';
 import { keys } from '../../hub/store/keys.ts';
 import { type Entry, type Store, transactionLimits } from '../../hub/store/store.ts';

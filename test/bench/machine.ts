@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { promisify } from 'node:util';
-import { haproxyBinary } from '../../agent/haproxy/testing/rig.ts';
+import { haproxyBinary } from '../../agent/haproxy/testing/rig.fixture.ts';
 
 export interface Machine {
   readonly cores: number;

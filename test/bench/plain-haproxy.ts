@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort, haproxyBinary } from '../../agent/haproxy/testing/rig.ts';
+import { freePort, haproxyBinary } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { ask } from './haproxy-socket.ts';
 
 const MAP = 'hosts.map';

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { freePort } from '../../agent/haproxy/testing/rig.ts';
+import { freePort } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { ended, listens, PlainHaproxy } from './plain-haproxy.ts';
 
 export interface Upstream extends AsyncDisposable {

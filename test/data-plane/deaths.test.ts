@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { sockets } from '../../agent/haproxy/model/names.ts';
 import { isAlive, MASTER_SOCKET } from '../../agent/haproxy/process/stop.ts';
-import { keepAliveLoad, PlaneBench, service, until } from '../../agent/haproxy/testing/plane.ts';
+import { keepAliveLoad, PlaneBench, service, until } from '../../agent/haproxy/testing/plane.fixture.ts';
 import { report } from './report.ts';
 
 /** Time to notice that the promise gives, and what a busy machine may add. Milliseconds. */

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { expect, it } from 'vitest';
 import { serverName } from '../../agent/haproxy/model/names.ts';
-import { keepAliveLoad, PlaneBench, service, until } from '../../agent/haproxy/testing/plane.ts';
+import { keepAliveLoad, PlaneBench, service, until } from '../../agent/haproxy/testing/plane.fixture.ts';
 import { hungPod } from './hung-pod.ts';
 
 /** Columns of `show stat` for one server, by their names. */

@@ -10,9 +10,9 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
-import { testCa } from '../../agent/haproxy/testing/certificates.ts';
-import { PlaneBench, service, until } from '../../agent/haproxy/testing/plane.ts';
-import { certificate } from '../../agent/haproxy/testing/resources.ts';
+import { testCa } from '../../agent/haproxy/testing/certificates.fixture.ts';
+import { PlaneBench, service, until } from '../../agent/haproxy/testing/plane.fixture.ts';
+import { certificate } from '../../agent/haproxy/testing/resources.fixture.ts';
 import { isAlive } from '../../agent/haproxy/process/stop.ts';
 
 const TMPFS = 0x01021994;

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { stopHaproxy } from '../../agent/haproxy/process/stop.ts';
-import { testCa } from '../../agent/haproxy/testing/certificates.ts';
-import { haproxyBinary } from '../../agent/haproxy/testing/rig.ts';
+import { testCa } from '../../agent/haproxy/testing/certificates.fixture.ts';
+import { haproxyBinary } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { systemClock } from '../../lib/clock.ts';
 
 export interface KillOutcome {

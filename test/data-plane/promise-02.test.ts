@@ -1,8 +1,8 @@
 import { cpSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { testBackend } from '../../agent/haproxy/testing/rig.ts';
-import type { TestBackend } from '../../agent/haproxy/testing/rig.ts';
+import { testBackend } from '../../agent/haproxy/testing/rig.fixture.ts';
+import type { TestBackend } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { ColdNode, siteResources } from './cold-node.ts';
 import { report } from './report.ts';
 

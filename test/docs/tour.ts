@@ -4,7 +4,7 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../agent/haproxy/testing/rig.ts';
+import { freePort } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { root, section } from './pages.ts';
 
 /** The tour's own folder, and its ports; those that end in `$n` are one for each cluster. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import type { ExplainItem } from '../../hub/api/types.ts';
-import { VirtualClock } from '../../lib/sync/virtual-clock.ts';
+import { VirtualClock } from '../../lib/virtual-clock.fixture.ts';
 import { eventually, TestFleet, tier, trafficPolicy, wholeNamespace } from './fleet.fixture.ts';
 import { farFrom } from './shares.ts';
 

@@ -1,7 +1,7 @@
 import { connect } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { testCa } from '../../agent/haproxy/testing/certificates.ts';
+import { testCa } from '../../agent/haproxy/testing/certificates.fixture.ts';
 import { IdentityFiles } from '../../agent/identity/identity-files.ts';
 import { eventually, TestFleet } from './fleet.fixture.ts';
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Fleet } from '../../hub/fleet/fleet.ts';
 import { confirmGuard } from '../../hub/ingest/guard/confirm-guard.ts';
 import { listGuards } from '../../hub/ingest/guard/open-guard.ts';
-import { PresenceRegister } from '../../hub/ingest/presence.ts';
+import { PresenceRegister } from '../../hub/presence.ts';
 import { ReportService } from '../../hub/ingest/report-service.ts';
 import { ingress, service, temporaryStore } from '../../hub/ingest/ingest.fixture.ts';
 import { systemClock } from '../../lib/clock.ts';

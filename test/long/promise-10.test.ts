@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { PlaneBench, service } from '../../agent/haproxy/testing/plane.ts';
+import { PlaneBench, service } from '../../agent/haproxy/testing/plane.fixture.ts';
 import { figure } from '../safety/figure.ts';
 import { leavesFor } from '../safety/leaves.ts';
 import { mutate } from '../safety/mutations.ts';

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest';
-import { testCa, type TestLeaf } from '../../agent/haproxy/testing/certificates.ts';
+import { testCa, type TestLeaf } from '../../agent/haproxy/testing/certificates.fixture.ts';
 import { figure } from '../safety/figure.ts';
 import { MARK } from '../safety/hostile-text.ts';
 import { fuzzBodies, fuzzManifests } from '../safety/injection.ts';

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
-import { PlaneBench, service } from '../../agent/haproxy/testing/plane.ts';
+import { PlaneBench, service } from '../../agent/haproxy/testing/plane.fixture.ts';
 import { systemClock } from '../../lib/clock.ts';
 
 export interface BirthOutcome {

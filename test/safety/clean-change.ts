@@ -1,4 +1,4 @@
-import { backend, certificate, endpoints, host, peer, split } from '../../agent/haproxy/testing/resources.ts';
+import { backend, certificate, endpoints, host, peer, split } from '../../agent/haproxy/testing/resources.fixture.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { Resource } from '../../lib/sync/index.ts';
 import { download, EchoStream, upstreamPod } from './long-streams.ts';

@@ -1,4 +1,4 @@
-import type { TestLeaf } from '../../agent/haproxy/testing/certificates.ts';
+import type { TestLeaf } from '../../agent/haproxy/testing/certificates.fixture.ts';
 import { hostileIn, hostileText, MARK, pick } from './hostile-text.ts';
 
 type Random = () => number;

@@ -1,5 +1,5 @@
 import { KeyObject, webcrypto } from 'node:crypto';
-import { testCa, type TestLeaf } from '../../agent/haproxy/testing/certificates.ts';
+import { testCa, type TestLeaf } from '../../agent/haproxy/testing/certificates.fixture.ts';
 import { x509 } from '../../lib/identity/x509.ts';
 import type { Leaves } from './mutations.ts';
 

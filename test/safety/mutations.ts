@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import type { ResourceVerdict } from '../../agent/haproxy/data-plane.ts';
-import { type PlaneBench, service } from '../../agent/haproxy/testing/plane.ts';
-import { certificate, host, split } from '../../agent/haproxy/testing/resources.ts';
-import { haproxyBinary } from '../../agent/haproxy/testing/rig.ts';
-import type { TestLeaf } from '../../agent/haproxy/testing/certificates.ts';
+import { type PlaneBench, service } from '../../agent/haproxy/testing/plane.fixture.ts';
+import { certificate, host, split } from '../../agent/haproxy/testing/resources.fixture.ts';
+import { haproxyBinary } from '../../agent/haproxy/testing/rig.fixture.ts';
+import type { TestLeaf } from '../../agent/haproxy/testing/certificates.fixture.ts';
 import { type Resource, resource } from '../../lib/sync/index.ts';
 import { hostileText, pick, randomFrom } from './hostile-text.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { PlaneBench, service } from '../../agent/haproxy/testing/plane.ts';
+import { PlaneBench, service } from '../../agent/haproxy/testing/plane.fixture.ts';
 import { figure } from './figure.ts';
 import { leavesFor } from './leaves.ts';
 import { mutate } from './mutations.ts';

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { testCa } from '../../agent/haproxy/testing/certificates.ts';
+import { testCa } from '../../agent/haproxy/testing/certificates.fixture.ts';
 import { haproxyPids } from '../../cli/demo/process-fleet.ts';
 import { eventually, OneCluster } from '../ingress/one-cluster.ts';
 import { printable } from '../../lib/printable.ts';

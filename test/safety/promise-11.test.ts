@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest';
-import { testCa, type TestLeaf } from '../../agent/haproxy/testing/certificates.ts';
+import { testCa, type TestLeaf } from '../../agent/haproxy/testing/certificates.fixture.ts';
 import { figure } from './figure.ts';
 import { fuzzBodies, fuzzManifests } from './injection.ts';
 import { MARK } from './hostile-text.ts';

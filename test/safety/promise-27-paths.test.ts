@@ -1,8 +1,8 @@
 import { array, assert, asyncProperty, constantFrom, tuple } from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { testCa } from '../../agent/haproxy/testing/certificates.ts';
-import { backend, endpoints, host } from '../../agent/haproxy/testing/resources.ts';
-import { Rig } from '../../agent/haproxy/testing/rig.ts';
+import { testCa } from '../../agent/haproxy/testing/certificates.fixture.ts';
+import { backend, endpoints, host } from '../../agent/haproxy/testing/resources.fixture.ts';
+import { Rig } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { requestHost } from '../../lib/domain/host-name.ts';
 import { matchRequest } from '../../lib/domain/match-request.ts';
 import { Host } from '../../proto/gen/headgate/v1/configured.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type TestCa, testCa } from '../../agent/haproxy/testing/certificates.ts';
-import { backend, certificate, endpoints, host, peer, split } from '../../agent/haproxy/testing/resources.ts';
-import { Rig } from '../../agent/haproxy/testing/rig.ts';
+import { type TestCa, testCa } from '../../agent/haproxy/testing/certificates.fixture.ts';
+import { backend, certificate, endpoints, host, peer, split } from '../../agent/haproxy/testing/resources.fixture.ts';
+import { Rig } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { HIDDEN, http1Cases } from './http1-corpus.ts';
 import { http2Cases } from './http2-corpus.ts';
 import { figure } from './figure.ts';

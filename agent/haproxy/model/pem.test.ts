@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { HeadgateError } from '../../../lib/errors.ts';
-import { testCa } from '../testing/certificates.ts';
+import { testCa } from '../testing/certificates.fixture.ts';
 import { combinedPem } from './pem.ts';
 
 test('whatever stands in a chain and its key, what comes out is blocks of base64 and nothing else', async () => {

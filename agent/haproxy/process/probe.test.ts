@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { haproxyBinary } from '../testing/rig.ts';
+import { haproxyBinary } from '../testing/rig.fixture.ts';
 import { parseProcesses } from './master.ts';
 import { parseBuild, probeHaproxy } from './probe.ts';
 

@@ -2,9 +2,9 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { normalPath } from '../../../lib/domain/path.ts';
 import { clusterTag } from '../model/names.ts';
-import { type TestCa, testCa, type TestLeaf } from '../testing/certificates.ts';
-import { backend, certificate, endpoints, host, peer, route, split } from '../testing/resources.ts';
-import { fetchAnswer, Rig, type TestBackend, testBackend } from '../testing/rig.ts';
+import { type TestCa, testCa, type TestLeaf } from '../testing/certificates.fixture.ts';
+import { backend, certificate, endpoints, host, peer, route, split } from '../testing/resources.fixture.ts';
+import { fetchAnswer, Rig, type TestBackend, testBackend } from '../testing/rig.fixture.ts';
 
 let ca: TestCa;
 let eu: Rig;

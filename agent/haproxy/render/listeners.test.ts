@@ -6,9 +6,9 @@ import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Resource } from '../../../lib/sync/index.ts';
 import { combinedPem } from '../model/pem.ts';
-import { type TestCa, testCa, type TestLeaf } from '../testing/certificates.ts';
-import { backend, certificate, endpoints, host, peer, split } from '../testing/resources.ts';
-import { fetchAnswer, Rig, type TestBackend, testBackend } from '../testing/rig.ts';
+import { type TestCa, testCa, type TestLeaf } from '../testing/certificates.fixture.ts';
+import { backend, certificate, endpoints, host, peer, split } from '../testing/resources.fixture.ts';
+import { fetchAnswer, Rig, type TestBackend, testBackend } from '../testing/rig.fixture.ts';
 import { setCertificate, setGatewayCa } from './commands.ts';
 
 let ca: TestCa;

@@ -4,9 +4,9 @@ import type { Desired } from '../model/desired.ts';
 import { mapNames } from '../model/names.ts';
 import { Planner } from '../plan/planner.ts';
 import { weight } from '../render/server-line.ts';
-import { testCa } from '../testing/certificates.ts';
-import type { TestLeaf } from '../testing/certificates.ts';
-import { backend, certificate, endpoints, host } from '../testing/resources.ts';
+import { testCa } from '../testing/certificates.fixture.ts';
+import type { TestLeaf } from '../testing/certificates.fixture.ts';
+import { backend, certificate, endpoints, host } from '../testing/resources.fixture.ts';
 import { compare, leafFingerprint } from './compare.ts';
 import type { Observed, ObservedMap, ObservedServer } from './observe.ts';
 

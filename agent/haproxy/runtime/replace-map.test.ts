@@ -5,7 +5,7 @@ import type { OwnedOp } from '../model/change.ts';
 import { MapTable } from '../model/map-table.ts';
 import { mapFile, mapNames, sockets } from '../model/names.ts';
 import type { MapName } from '../model/names.ts';
-import { PlaneBench } from '../testing/plane.ts';
+import { PlaneBench } from '../testing/plane.fixture.ts';
 import { RuntimeClient } from './client.ts';
 import { Executor } from './executor.ts';
 import { parseMap } from './observe.ts';

@@ -1,4 +1,4 @@
-import { type TestLeaf, testCa } from '../../../agent/haproxy/testing/certificates.ts';
+import { type TestLeaf, testCa } from '../../../agent/haproxy/testing/certificates.fixture.ts';
 import { X509Certificate } from 'node:crypto';
 import { endpointSlice, ingress, service } from '../../../cli/demo/manifests.ts';
 import { application, baseHost, type BenchFleet, OPEN } from './bench-fleet.ts';

@@ -15,7 +15,7 @@ import { combinedPem } from '../model/pem.ts';
 import { Planner } from '../plan/planner.ts';
 import { type Command, commandsFor, deleteServer } from '../render/commands.ts';
 import { renderFiles } from '../render/files.ts';
-import type { TestCa } from './certificates.ts';
+import type { TestCa } from './certificates.fixture.ts';
 
 export const haproxyBinary = process.env['HEADGATE_TEST_HAPROXY'] ?? 'haproxy';
 

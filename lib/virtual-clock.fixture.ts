@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from './clock.ts';
 
 /** For tests: time that passes only when `advance` is called, and seeded randomness. */
 export class VirtualClock implements Clock {

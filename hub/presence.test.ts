@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { systemClock } from '../../lib/clock.ts';
+import { systemClock } from '../lib/clock.ts';
 import { PresenceRegister } from './presence.ts';
 
 test('a cluster is connected while any stream is open, and heard when something was heard', () => {

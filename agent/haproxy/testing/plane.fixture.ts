@@ -16,10 +16,10 @@ import { sockets } from '../model/names.ts';
 import { showProcesses } from '../process/master.ts';
 import type { ProcessTable } from '../process/master.ts';
 import { MASTER_SOCKET } from '../process/stop.ts';
-import { testCa } from './certificates.ts';
-import { backend, endpoints, host } from './resources.ts';
-import { fetchAnswer, haproxyBinary, testBackend } from './rig.ts';
-import type { Answer, TestBackend } from './rig.ts';
+import { testCa } from './certificates.fixture.ts';
+import { backend, endpoints, host } from './resources.fixture.ts';
+import { fetchAnswer, haproxyBinary, testBackend } from './rig.fixture.ts';
+import type { Answer, TestBackend } from './rig.fixture.ts';
 
 /** Data planes of one folder, one after another, over one real HAProxy, which ends with the test. */
 export class PlaneBench implements AsyncDisposable {

@@ -1,5 +1,5 @@
-import type { Clock } from '../../lib/clock.ts';
-import type { Presence } from '../view.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Presence } from './view.ts';
 
 interface Known {
   streams: number;
