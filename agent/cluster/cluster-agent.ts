@@ -122,6 +122,11 @@ export class ClusterAgent {
     return this.#nodes.sink(node);
   }
 
+  /** A Report stream of the node's begins; to be disposed when it ends. A node without one is forgotten in time. */
+  nodeStream(node: string, signal: AbortSignal): Disposable {
+    return this.#nodes.opened(node, this.#options.clock, signal);
+  }
+
   /** Whether the hub's word is fresh; while it is not, peers are asked about each route. */
   setHubConnected(connected: boolean): void {
     this.#hubConnected = connected;

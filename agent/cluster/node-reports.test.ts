@@ -1,7 +1,8 @@
 import { test } from 'vitest';
 import { type AcceptedDelta, Publication, resource } from '../../lib/sync/index.ts';
-import { Verdict } from '../../proto/gen/headgate/v1/reported.ts';
+import { NodeInfo, Verdict } from '../../proto/gen/headgate/v1/reported.ts';
 import { NodeReports } from './node-reports.ts';
+import { VirtualClock } from '../../lib/virtual-clock.fixture.ts';
 
 const rejected = (node: string, code = 'HG5003') =>
   resource(
@@ -42,4 +43,25 @@ test('a verdict is summed over nodes, each under the name of its session', async
   expect(summed()).toMatchObject({ programmed: 1, rejections: [{ node: 'n2' }] });
   await n2.accept(delta({ removals: [{ type: 'verdict', name: 'host/shop.example' }] }));
   expect(summed()).toBeUndefined();
+});
+
+test('a node that stays away is forgotten, one that comes back is not', async ({ expect }) => {
+  const up = new Publication();
+  const reports = new NodeReports(up);
+  const clock = new VirtualClock();
+  const { signal } = new AbortController();
+  const info = (name: string) => resource('node', name, NodeInfo.encode(NodeInfo.fromPartial({ name })).finish());
+  const first = reports.opened('n1', clock, signal);
+  await reports.sink('n1').accept(delta({ upserts: [info('n1'), rejected('n1')] }));
+  reports.opened('n2', clock, signal);
+  await reports.sink('n2').accept(delta({ upserts: [info('n2')] }));
+  first[Symbol.dispose]();
+  const second = reports.opened('n1', clock, signal);
+  await clock.advance(200_000);
+  expect(up.inventory.get('node', 'n1')).toBeDefined();
+  second[Symbol.dispose]();
+  await clock.advance(200_000);
+  expect(up.inventory.get('node', 'n1')).toBeUndefined();
+  expect(up.inventory.get('verdict', 'host/shop.example')).toBeUndefined();
+  expect(up.inventory.get('node', 'n2')).toBeDefined();
 });

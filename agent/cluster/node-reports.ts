@@ -1,3 +1,4 @@
+import type { Clock } from '../../lib/clock.ts';
 import {
   Inventory,
   resource,
@@ -9,18 +10,39 @@ import {
 import { Verdict } from '../../proto/gen/headgate/v1/reported.ts';
 import { decodable } from '../decoding.ts';
 
+/** A node that has been gone for this long has left the cluster. */
+const GONE_MS = 120_000;
+
 /**
  * What the nodes say, summed for the hub: their `node` resources under the name the TLS session gives, and one
  * `verdict` per resource that at least one node rejected. A resource without a verdict is programmed wherever
- * the node's revision has passed it. Kept in memory: a node that reconnects tells it again.
+ * the node's revision has passed it. Kept in memory: a node that reconnects tells it again, and one that stays
+ * away is forgotten.
  */
 export class NodeReports {
   readonly #up: Publication;
   readonly #inventories = new Map<string, Inventory>();
   readonly #sinks = new Map<string, ReceiverSink>();
+  /** Streams that run, by node. */
+  readonly #streams = new Map<string, number>();
 
   constructor(up: Publication) {
     this.#up = up;
+  }
+
+  /** A stream of the node's begins; to be disposed when it ends. */
+  opened(node: string, clock: Clock, signal: AbortSignal): Disposable {
+    this.#streams.set(node, (this.#streams.get(node) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const left = (this.#streams.get(node) ?? 1) - 1;
+        if (left > 0) this.#streams.set(node, left);
+        else {
+          this.#streams.delete(node);
+          void this.#forgetLater(node, clock, signal);
+        }
+      },
+    };
   }
 
   /** The same object for every stream of a node: its copy is one. */
@@ -36,6 +58,22 @@ export class NodeReports {
     this.#inventories.set(node, inventory);
     this.#sinks.set(node, sink);
     return sink;
+  }
+
+  async #forgetLater(node: string, clock: Clock, signal: AbortSignal): Promise<void> {
+    try {
+      await clock.sleep(GONE_MS, signal);
+    } catch {
+      return; // the agent ends
+    }
+    const inventory = this.#inventories.get(node);
+    if (inventory === undefined || this.#streams.has(node)) return;
+    this.#inventories.delete(node);
+    this.#sinks.delete(node);
+    this.#up.publish({ upserts: [], removals: [{ type: 'node', name: node }] });
+    // Verdicts count nodes, so each that stands is summed anew.
+    const verdicts = [...this.#inventories.values(), inventory].flatMap((held) => [...held.ofType('verdict')]);
+    for (const name of new Set(verdicts.map((verdict) => verdict.name))) this.#sum(name);
   }
 
   #accept(node: string, inventory: Inventory, delta: ResourceDelta): readonly Refusal[] {

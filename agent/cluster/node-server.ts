@@ -24,10 +24,15 @@ export async function serveConfigure(
   pipe: Pipe<SenderFrame, ReceiverFrame>,
   common: Common,
 ): Promise<void> {
-  const incomplete = common.clock.sleep(PATIENCE_MS, common.signal).then(() => {
+  const waited = new AbortController();
+  const incomplete = common.clock.sleep(PATIENCE_MS, AbortSignal.any([common.signal, waited.signal])).then(() => {
     throw new HeadgateError('HG3001', 'the cluster agent has not heard its source and the hub yet');
   });
-  await Promise.race([agent.complete, incomplete]);
+  try {
+    await Promise.race([agent.complete, incomplete]);
+  } finally {
+    waited.abort();
+  }
   const sender = new Sender(pipe, agent.down, common);
   using _subscription = agent.down.subscribe(sender);
   await sender.run();
@@ -40,5 +45,6 @@ export async function serveReport(
   pipe: Pipe<ReceiverFrame, SenderFrame>,
   common: Common,
 ): Promise<void> {
+  using _stream = agent.nodeStream(node, common.signal);
   await new Receiver(pipe, agent.nodeSink(node), common).run();
 }

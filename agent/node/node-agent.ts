@@ -135,8 +135,20 @@ export class NodeAgent {
         this.#judge(await dataPlane.apply(delta));
         this.#live = revision;
       } catch (thrown) {
-        // Nothing is lost: the ledger has it, and the data plane's own repair brings HAProxy there.
-        log.error('cannot apply', { error: HeadgateError.from(thrown, 'HG5003') });
+        // Nothing is lost: the ledger has it, and each is tried again.
+        const error = HeadgateError.from(thrown, 'HG5003');
+        log.error('cannot apply', { error });
+        this.#judge(
+          delta.upserts.map(({ type, name, digest }) => ({
+            key: { type, name },
+            digest,
+            programmed: false,
+            code: error.code,
+            message: error.message,
+            haproxy: undefined,
+            transient: true,
+          })),
+        );
       }
     }
   }

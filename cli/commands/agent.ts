@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import { z } from 'zod';
@@ -29,7 +30,10 @@ const agentFlags = z.object({
   listenHttp: address,
   listenHttps: address,
   listenGateway: address,
-  advertise: address.optional(),
+  // Other clusters' HAProxies resolve no name for a server that comes at runtime.
+  advertise: address
+    .refine(({ host }) => isIP(host) !== 0, 'needs an IP address, for example 10.0.0.7:7444')
+    .optional(),
   listenNodes: address.optional(),
   proxyProtocol: z.boolean().default(false),
   tlsPassthrough: z.boolean().default(false),

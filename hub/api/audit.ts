@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { keys } from '../store/keys.ts';
+import { pack } from '../store/transactions.ts';
 import type { Operation, Store } from '../store/store.ts';
 import type { Caller } from './caller.ts';
 
@@ -16,6 +17,8 @@ export interface AuditRecord {
 
 /** The newest records that are kept. */
 const KEPT = 10_000;
+/** Writes between two looks for records that are too many. */
+const PRUNED_EVERY = 1_000;
 
 /** The operation that records a write of the caller. */
 export function auditRecord(clock: Clock, caller: Caller, what: string): Operation {
@@ -30,6 +33,7 @@ export class Audit {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #log: Log;
+  #written = 0;
 
   constructor(store: Store, clock: Clock, log: Log) {
     this.#store = store;
@@ -44,6 +48,10 @@ export class Audit {
 
   /** Tells the log of a write that is committed. */
   committed(caller: Caller, what: string, revision: bigint): void {
+    this.#written += 1;
+    if (this.#written % PRUNED_EVERY === 0) {
+      this.prune().catch((error: unknown) => this.#log.warn('cannot drop old audit records', { error }));
+    }
     this.#log.info('audit', { who: caller.name, role: caller.role, what, revision });
   }
 
@@ -52,9 +60,7 @@ export class Audit {
     const { entries } = await this.#store.range(keys.audit(''));
     const byAge = [...entries].sort((a, b) => Number(a.modRevision - b.modRevision));
     const old = byAge.slice(0, Math.max(0, byAge.length - KEPT));
-    for (let from = 0; from < old.length; from += 500) {
-      const operations = old.slice(from, from + 500).map(({ key }): Operation => ({ kind: 'delete', key }));
-      await this.#store.transact({ operations });
-    }
+    const units = old.map(({ key }) => ({ operations: [{ kind: 'delete', key } as const] }));
+    for (const transaction of pack(units)) await this.#store.transact(transaction);
   }
 }

@@ -20,6 +20,8 @@ export interface FleetOptions {
 
 /** The whole store: one watch, so that changes keep the order of their transactions. */
 const EVERYTHING = '';
+/** Longest that a committed write is waited for, in milliseconds. */
+const REACHED_MS = 10_000;
 
 /**
  * The fleet's state as the store has it, and every change of it. Batches that arrive within one turn of the
@@ -85,10 +87,25 @@ export class Fleet implements AsyncDisposable {
     return () => this.#subscribers.delete(subscriber);
   }
 
-  /** Resolves when a revision has been published to every subscriber; rejects when the fleet is closed first. */
+  /**
+   * Resolves when a revision has been published to every subscriber.
+   *
+   * @throws HG4001 when it has not within the deadline, or the fleet is closed first
+   */
   async reached(revision: bigint): Promise<void> {
     if (this.state().revision >= revision) return;
-    await new Promise<void>((resolve, reject) => this.#waiting.add({ revision, resolve, reject }));
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiting = { revision, resolve, reject };
+    this.#waiting.add(waiting);
+    const timer = setTimeout(() => {
+      reject(new HeadgateError('HG4001', `the write is committed as revision ${revision}, but is not in force yet`));
+    }, REACHED_MS);
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#waiting.delete(waiting);
+    }
   }
 
   /** @param ms without a fresh report from the cluster; 0 when fresh. Cheap to call often. */

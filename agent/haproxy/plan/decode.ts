@@ -127,11 +127,7 @@ export function decodePeer(resource: Resource): PeerTarget {
   return {
     cluster,
     serverName,
-    addresses: addresses.map((text, i) => {
-      const parsed = parseHostPort(text);
-      // HAProxy resolves no name for a server that is added at runtime.
-      check(parsed !== undefined, `addresses[${i}]`, 'is no IP address with a port');
-      return parsed;
-    }),
+    // HAProxy resolves no name for a server that is added at runtime. One such address does not cost the others.
+    addresses: addresses.flatMap((text) => parseHostPort(text) ?? []),
   };
 }

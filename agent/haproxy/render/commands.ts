@@ -113,11 +113,6 @@ export function setCertificate(file: string, pem: string): Command[] {
   ];
 }
 
-/** Undoes a `set ssl cert` whose commit was refused. */
-export function abortCertificate(file: string): Command {
-  return command(`abort ssl cert ${cliArgument(file)}`, /^Transaction aborted/);
-}
-
 export function addCertificate(certificate: CertificateEntry): Command[] {
   return [
     command(`new ssl cert ${certificate.file}`, /^New empty certificate store/),
