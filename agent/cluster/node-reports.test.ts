@@ -45,12 +45,13 @@ test('a verdict is summed over nodes, each under the name of its session', async
   expect(summed()).toBeUndefined();
 });
 
+const info = (name: string) => resource('node', name, NodeInfo.encode(NodeInfo.fromPartial({ name })).finish());
+
 test('a node that stays away is forgotten, one that comes back is not', async ({ expect }) => {
   const up = new Publication();
   const reports = new NodeReports(up);
   const clock = new VirtualClock();
   const { signal } = new AbortController();
-  const info = (name: string) => resource('node', name, NodeInfo.encode(NodeInfo.fromPartial({ name })).finish());
   const first = reports.opened('n1', clock, signal);
   await reports.sink('n1').accept(delta({ upserts: [info('n1'), rejected('n1')] }));
   reports.opened('n2', clock, signal);

@@ -11,13 +11,13 @@ const PREFIX = 'headgate-';
 
 /**
  * Sees to it that the folders with private keys lie in memory: each is a link into a folder of this user's alone on a
- * file system in memory. A later agent finds it again by the links; after a reboot it is gone and made anew. Where
+ * file system in memory. A later agent finds it again by the links; after a stop or a reboot it is made anew. Where
  * HAProxy's folder is in memory itself, or this system has no such place, they are ordinary folders.
  *
  * @returns where the folders really are.
  */
 export async function placeSecrets(folder: string): Promise<string> {
-  const held = await heldPlace(folder);
+  const held = (await heldPlace(folder)) ?? (await remadePlace(folder));
   if (held !== undefined) return held;
   const root = (await isInMemory(folder)) ? undefined : await memoryRoot();
   const place = root === undefined ? folder : await mkdtemp(join(root, PREFIX));
@@ -32,12 +32,30 @@ export async function placeSecrets(folder: string): Promise<string> {
   return place;
 }
 
-/** Removes what `placeSecrets` made in memory, and the links to it. HAProxy must have ended. */
+/**
+ * Removes what `placeSecrets` made in memory. The links stay: the next start makes their place anew, on a full disk
+ * too. HAProxy must have ended.
+ */
 export async function dropSecrets(folder: string): Promise<void> {
   const place = await linkedPlace(folder);
-  if (place === undefined) return;
-  if (basename(place).startsWith(PREFIX)) await rm(place, { recursive: true, force: true });
-  for (const name of secretFolders) await rm(join(folder, name), { force: true });
+  if (place !== undefined && isOurs(place)) await rm(place, { recursive: true, force: true });
+}
+
+/** Makes the place that the links lead to anew where it is gone; undefined where another user took its name. */
+async function remadePlace(folder: string): Promise<string | undefined> {
+  const place = await linkedPlace(folder);
+  if (place === undefined || !isOurs(place) || dirname(place) !== (await memoryRoot())) return undefined;
+  try {
+    await mkdir(place, { mode: 0o700 });
+    for (const name of secretFolders) await mkdir(join(place, name), { mode: 0o700 });
+    return place;
+  } catch {
+    return undefined;
+  }
+}
+
+function isOurs(place: string): boolean {
+  return basename(place).startsWith(PREFIX);
 }
 
 /** Where the links lead, while that is there and this user's alone: such places are open to every user. */
