@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { systemClock } from '../lib/clock.ts';
 import { HeadgateError } from '../lib/errors.ts';
-import { stopHaproxy } from './haproxy/process/stop.ts';
+import { isAlive, sendSignal, stopHaproxy } from './haproxy/process/stop.ts';
 import { readPidFile } from './pid-file.ts';
 
 const PATIENCE_MS = 10_000;
@@ -34,12 +34,8 @@ async function isAgent(pid: number): Promise<boolean> {
 
 async function end(pid: number, data: string): Promise<void> {
   const started = systemClock.now();
-  for (let signal: NodeJS.Signals | 0 = 'SIGTERM'; ; signal = 0) {
-    try {
-      process.kill(pid, signal);
-    } catch {
-      return; // gone
-    }
+  sendSignal(pid, 'SIGTERM');
+  while (isAlive(pid)) {
     if (systemClock.now() - started > PATIENCE_MS) {
       throw new HeadgateError('HG2003', `the agent of '${data}' (process ${pid}) does not end`, {
         remedy: `end it by hand: kill -9 ${pid}`,

@@ -21,15 +21,15 @@ export class ConfigFiles {
     this.#secrets = folder;
   }
 
-  /** Makes the folders. @returns whether those with keys are elsewhere than before, and so empty. */
+  /** Makes the folders. @returns whether those with keys were made now, and so are empty. */
   async prepare(): Promise<boolean> {
-    const before = this.#secrets;
     try {
       for (const name of ['conf', 'maps', 'run']) {
         await mkdir(join(this.#folder, name), { recursive: true, mode: 0o700 });
       }
-      this.#secrets = await placeSecrets(this.#folder);
-      return this.#secrets !== before;
+      const { place, isNew } = await placeSecrets(this.#folder);
+      this.#secrets = place;
+      return isNew;
     } catch (error) {
       throw unusable(this.#folder, error);
     }

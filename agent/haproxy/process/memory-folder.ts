@@ -14,11 +14,13 @@ const PREFIX = 'headgate-';
  * file system in memory. A later agent finds it again by the links; after a stop or a reboot it is made anew. Where
  * HAProxy's folder is in memory itself, or this system has no such place, they are ordinary folders.
  *
- * @returns where the folders really are.
+ * @returns where the folders really are, and whether they were made now and hold nothing.
  */
-export async function placeSecrets(folder: string): Promise<string> {
-  const held = (await heldPlace(folder)) ?? (await remadePlace(folder));
-  if (held !== undefined) return held;
+export async function placeSecrets(folder: string): Promise<{ readonly place: string; readonly isNew: boolean }> {
+  const held = await heldPlace(folder);
+  if (held !== undefined) return { place: held, isNew: false };
+  const remade = await remadePlace(folder);
+  if (remade !== undefined) return { place: remade, isNew: true };
   const root = (await isInMemory(folder)) ? undefined : await memoryRoot();
   const place = root === undefined ? folder : await mkdtemp(join(root, PREFIX));
   for (const name of secretFolders) {
@@ -29,7 +31,7 @@ export async function placeSecrets(folder: string): Promise<string> {
     await mkdir(join(place, name), { recursive: true, mode: 0o700 });
     if (root !== undefined) await symlink(join(place, name), join(folder, name));
   }
-  return place;
+  return { place, isNew: root !== undefined };
 }
 
 /**
