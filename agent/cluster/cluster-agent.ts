@@ -50,6 +50,7 @@ export class ClusterAgent {
   readonly #firstList = Promise.withResolvers<void>();
   #listed = false;
   #hubConnected = false;
+  #resplitQueued = false;
   /** Wakes the timer when a split's due time may have changed. */
   #rearm = (): void => undefined;
 
@@ -99,7 +100,7 @@ export class ClusterAgent {
       onRoute: (cluster, host, routeId, live) => {
         if (this.#hubConnected) return;
         this.#splitter.setRouteLive(cluster, host, routeId, live);
-        this.#resplit();
+        this.#resplitSoon();
       },
       clock: this.#options.clock,
       log: this.#options.log,
@@ -170,6 +171,16 @@ export class ClusterAgent {
   #resplit(): void {
     const nothing = { upserts: [], removals: [] };
     this.#publish(nothing, nothing);
+  }
+
+  /** Once for everything that this turn of the event loop brings: answers about routes come by the hundred. */
+  #resplitSoon(): void {
+    if (this.#resplitQueued) return;
+    this.#resplitQueued = true;
+    setImmediate(() => {
+      this.#resplitQueued = false;
+      this.#resplit();
+    });
   }
 
   #checkComplete(): void {

@@ -13,6 +13,8 @@ export function baseFile(fixed: Fixed): string {
       'stats timeout 1h',
       ...(fixed.threads === undefined ? [] : [`nbthread ${fixed.threads}`]),
       `server-state-file ${files.health}`,
+      // Its look-up costs more than the few short patterns that are not trees.
+      'tune.pattern.cache-size 0',
       'hard-stop-after 10m',
       'mworker-max-reloads 6',
       'ssl-default-bind-options ssl-min-ver TLSv1.2',
