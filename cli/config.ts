@@ -12,7 +12,7 @@ import type { Globals } from './globals.ts';
  * @throws HeadgateError HG2003 unreadable, HG1001 or HG1002 malformed, HG2007 no such context
  */
 export async function loadContext(globals: Globals): Promise<HubContext> {
-  const path = globals.config ?? process.env['HEADGATE_CONFIG'] ?? join(configHome(), 'headgate', 'config.yaml');
+  const path = globals.config ?? variable('HEADGATE_CONFIG') ?? join(configHome(), 'headgate', 'config.yaml');
   const config = clientConfigSchema.safeParse(await readDocument(path));
   if (!config.success) {
     const issue = config.error.issues[0];
@@ -34,7 +34,13 @@ export async function loadContext(globals: Globals): Promise<HubContext> {
 }
 
 function configHome(): string {
-  return process.env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config');
+  return variable('XDG_CONFIG_HOME') ?? join(homedir(), '.config');
+}
+
+/** An environment variable; set to nothing is not set. */
+function variable(name: string): string | undefined {
+  const value = process.env[name];
+  return value === '' ? undefined : value;
 }
 
 async function readDocument(path: string): Promise<unknown> {

@@ -11,8 +11,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 process.on('uncaughtException', (error) => process.exit(report(error)));
 
+const program = createProgram();
 try {
-  await createProgram().parseAsync(process.argv);
+  await program.parseAsync(process.argv);
 } catch (error) {
   process.exit(report(error));
 }
@@ -32,8 +33,25 @@ function report(thrown: unknown): number {
 }
 
 function usage(error: CommanderError): HeadgateError {
-  const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+  const message = error.message
+    .replace(/^error: /, '')
+    .replace(/\.$/, '')
+    .replaceAll('\n', ' ');
   return new HeadgateError('HG2001', message === '(outputHelp)' ? 'a command is missing' : message, {
-    remedy: 'see headgate --help',
+    remedy: `see ${typed()} --help`,
   });
+}
+
+/** The command as far as it was typed rightly, such as "headgate cluster add". */
+function typed(): string {
+  let command = program;
+  const names = [program.name()];
+  for (const word of process.argv.slice(2)) {
+    const next = command.commands.find((each) => each.name() === word);
+    if (next === undefined && !word.startsWith('-')) break;
+    if (next === undefined) continue;
+    command = next;
+    names.push(word);
+  }
+  return names.join(' ');
 }

@@ -36,7 +36,9 @@ export async function untilSignal(
   try {
     await run(controller.signal);
   } catch (error) {
-    if (!controller.signal.aborted || error !== controller.signal.reason) throw error;
+    // What was waited for is cut off with the reason, or with an AbortError of its own that only names it.
+    const ended = error === controller.signal.reason || (error instanceof Error && error.name === 'AbortError');
+    if (!controller.signal.aborted || !ended) throw error;
   } finally {
     for (const name of signals) process.off(name, stop);
   }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
@@ -97,6 +98,11 @@ function nodeName(): string {
 
 export async function agentStop(flags: { readonly data?: string }): Promise<void> {
   const { data } = parseFlags(z.object({ data: z.string().min(1) }), flags);
+  if (!existsSync(data)) {
+    throw new HeadgateError('HG2001', `--data ${data} is not there`, {
+      remedy: 'give the folder that the agent was started with',
+    });
+  }
   const { stopAgent } = await import('../../agent/stop.ts');
   await stopAgent(data);
 }
