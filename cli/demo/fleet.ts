@@ -80,6 +80,10 @@ export class DemoFleet {
     return this.#fleet.data;
   }
 
+  get adminConfig(): string {
+    return this.#fleet.adminConfig;
+  }
+
   get hub(): Program {
     return this.#fleet.hub;
   }

@@ -28,6 +28,7 @@ class Live {
   /** 0: nothing is wrong; 1: a broken manifest; 2: a rival's claim. */
   #bad = 0;
   #last = '';
+  #busy = false;
   #hubUp = true;
 
   constructor(stage: Stage) {
@@ -65,11 +66,16 @@ class Live {
     lines.push(
       `manifests: ${fleet.data}/clusters   try: curl -H 'Host: ${HOSTS.shop}' http://${fleet.entries().get(this.#names[0] ?? '') ?? ''}/`,
     );
-    lines.push('w weights   e endpoints   k kill/restart hub   b bad manifest   n new host   q quit');
+    lines.push(`commands: HEADGATE_CONFIG=${fleet.adminConfig} bin/headgate status`);
+    lines.push(
+      process.stdin.isTTY
+        ? 'w weights   e endpoints   k kill/restart hub   b bad manifest   n new host   q quit'
+        : 'Ctrl-C ends it; keys work on a terminal',
+    );
     return lines.join('\n');
   }
 
-  /** @returns false when the key asks to quit. */
+  /** @returns false when the key asks to quit. Keys that come while one is at work are dropped. */
   async key(key: string): Promise<boolean> {
     const actions: Record<string, () => Promise<string>> = {
       w: async () => await this.#shiftWeights(),
@@ -80,13 +86,16 @@ class Live {
     };
     if (key === 'q') return false;
     const action = actions[key];
-    if (action !== undefined) {
-      this.#last = '…';
-      try {
-        this.#last = await action();
-      } catch (thrown) {
-        this.#last = thrown instanceof Error ? thrown.message : String(thrown);
-      }
+    // One at a time: two hubs at once on one folder is no state to show.
+    if (action === undefined || this.#busy) return true;
+    this.#busy = true;
+    this.#last = '…';
+    try {
+      this.#last = await action();
+    } catch (thrown) {
+      this.#last = thrown instanceof Error ? thrown.message : String(thrown);
+    } finally {
+      this.#busy = false;
     }
     return true;
   }
@@ -145,7 +154,7 @@ class Live {
           'bad.yaml',
           'apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: { name: bad }\nspec: { rules: [unclosed',
         );
-        return `broken manifest written to ${name}/bad.yaml; see: headgate get events`;
+        return `broken manifest written to ${name}/bad.yaml; see: … bin/headgate get events`;
       case 2:
         folder.write('bad.yaml', `${ingress('rival', 'rival', HOSTS.shop)}${service('rival', 'rival')}`);
         return `namespace rival claims ${HOSTS.shop} in ${name}; it gets nothing`;
