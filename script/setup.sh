@@ -1,5 +1,5 @@
-# Sourced by script/demo and script/test: brings a fresh machine to where Headgate runs. Changes nothing
-# global but the packages it names, and only when they are missing. POSIX sh.
+# Sourced by script/demo and script/test, which then say what to `prepare`: brings a fresh machine to where Headgate
+# runs. Changes nothing global but the packages it names, and only when they are missing. POSIX sh.
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 cd "$root" || exit 1
@@ -36,24 +36,17 @@ install_packages() {
   fi
 }
 
-# need COMMAND PACKAGE
-need() {
-  command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || install_packages "$2"
-}
-
 node_major() {
   node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0
 }
 
 # The host's Node only runs npm on Linux; the pinned Node 24 comes with the lock file.
-setup_node() {
+missing_node() {
   case "$(uname -s)" in
   Linux)
-    [ "$(node_major)" -ge 18 ] || install_packages nodejs npm
-    [ "$(node_major)" -ge 18 ] || fail "Node $(node --version) is too old to run npm here; install Node 18 or later."
-    command -v npm >/dev/null 2>&1 || install_packages npm
+    if [ "$(node_major)" -lt 18 ]; then echo nodejs npm; elif ! command -v npm >/dev/null 2>&1; then echo npm; fi
     ;;
-  *) [ "$(node_major)" -ge 24 ] || fail "Needs Node 24 or later. Type: brew install node@24" ;;
+  *) [ "$(node_major)" -ge 24 ] || echo node@24 ;;
   esac
 }
 
@@ -66,6 +59,15 @@ setup_modules() {
   cp package-lock.json "$stamp"
 }
 
-setup_node
-need haproxy haproxy
-setup_modules
+# prepare COMMAND…: those commands, whose packages bear their names, with Node and its packages.
+prepare() {
+  missing=$(missing_node)
+  for name in "$@"; do
+    command -v "$name" >/dev/null 2>&1 || [ -x "/usr/sbin/$name" ] || missing="$missing $name"
+  done
+  # shellcheck disable=SC2086 # a list of words
+  [ -z "$missing" ] || install_packages $missing
+  missing=$(missing_node)
+  [ -z "$missing" ] || fail "Node $(node --version) is too old to run npm here; install Node 18 or later."
+  setup_modules
+}
