@@ -9,7 +9,13 @@ import type { Finished, Program } from './processes.ts';
 
 /** Namespace and hosts that every demo cluster declares. */
 export const NAMESPACE = 'shop';
-export const HOSTS = { shop: 'shop.example', cart: 'cart.example', sticky: 'sticky.example' } as const;
+export const HOSTS = {
+  shop: 'shop.example',
+  cart: 'cart.example',
+  sticky: 'sticky.example',
+  /** The one that a rival claims. */
+  desk: 'desk.example',
+} as const;
 const PODS_PER_CLUSTER = 2;
 
 /** What the fleet's people decided at the hub, before anything runs. */

@@ -79,7 +79,7 @@ async function script(scene: Omit<Play, 'load'>, signal: AbortSignal): Promise<n
       await until(async () => (await scene.client.get({ address, host })).ok, 20_000);
   }
   const unrouted = sabotage.is('failed-requests') ? ['nobody.example'] : [];
-  const load = new Load(fleet.entries(), [...Object.values(HOSTS), ...unrouted], RATE);
+  const load = new Load(fleet.entries(), [HOSTS.shop, HOSTS.cart, HOSTS.sticky, ...unrouted], RATE);
   const lines: Line[] = [];
   const say = (line: Line): void => {
     lines.push(line);

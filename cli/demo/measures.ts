@@ -6,6 +6,7 @@ import { askMaster } from '../../agent/haproxy/process/master.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { DemoFleet } from './fleet.ts';
 import { sample, type Client, type Tally } from './load.ts';
+import { until } from './processes.ts';
 
 /** Percent by cluster. */
 export type Shares = Readonly<Record<string, number>>;
@@ -83,7 +84,12 @@ export async function metricSum(ops: string, name: string): Promise<number> {
 
 /** Reloads since HAProxy's master began, by its own count. @param data an agent's data folder */
 export async function reloadsOf(data: string): Promise<number> {
-  const text = await askMaster(join(data, 'haproxy', 'master.sock'), 'show proc');
+  let text = '';
+  // A master that is reloading executes itself anew and resets connections for a moment.
+  await until(async () => {
+    text = await askMaster(join(data, 'haproxy', 'master.sock'), 'show proc').catch(() => '');
+    return text !== '';
+  }, 2_000);
   const master = /^\d+\s+master\s+(\d+)/m.exec(text);
   if (master === null) throw new HeadgateError('HG5003', `HAProxy's master did not list its processes: ${text.trim()}`);
   return Number(master[1]);

@@ -39,8 +39,10 @@ export interface Play {
 /** Deadlines of the play, with room for a busy machine; the figures say what it really was. */
 const FIRST_ANSWER_MS = 5_000;
 const LIVE_MS = 5_000;
-/** A hub's return takes the agents' first back-off (0–3 s) and a handshake. */
-const RECONNECT_MS = 15_000;
+/** A hub's return takes what the agents' back-off has come to: seconds after a short outage, at most a minute. */
+const RECONNECT_MS = 60_000;
+/** A killed cluster is seen after three missed probes, one a second. */
+const MOVED_MS = 10_000;
 const SAMPLE = 2_000;
 /** The cluster that is killed. */
 const FORMER = 'us';
@@ -224,12 +226,12 @@ async function brokenManifest({ fleet, client, sabotage }: Play) {
 /** A host that a namespace owns is refused to another, whatever the rival's age. */
 async function rival({ fleet, client, sabotage }: Play) {
   await sabotage.when('rival', async () => {
-    await fleet.must(['apply', '-f', '-'], hostClaim(HOSTS.cart, 'rival'));
+    await fleet.must(['apply', '-f', '-'], hostClaim(HOSTS.desk, 'rival'));
   });
   const { folder, http } = fleet.cluster('ap');
   const pod = fleet.podsOf('ap')[0] ?? '';
   const slice = endpointSlice('rival', 'rival', pod, fleet.ports.get(pod) ?? 0);
-  const older = ingress('rival', 'rival', HOSTS.cart).replace(
+  const older = ingress('rival', 'rival', HOSTS.desk).replace(
     'namespace: rival }',
     'namespace: rival, creationTimestamp: "2001-01-01T00:00:00Z" }',
   );
@@ -239,11 +241,11 @@ async function rival({ fleet, client, sabotage }: Play) {
     LIVE_MS,
     50,
   );
-  const seen = await sample(client, { address: http, host: HOSTS.cart, path: '/rival' }, 200);
+  const seen = await sample(client, { address: http, host: HOSTS.desk, path: '/rival' }, 200);
   folder.remove('rival.yaml');
   await sabotage.when('rival', async () => {
-    await fleet.must(['delete', 'hostclaim', 'demo']);
-    await until(async () => (await sample(client, { address: http, host: HOSTS.cart }, 20)).failed === 0, LIVE_MS);
+    await fleet.must(['delete', '-f', '-'], hostClaim(HOSTS.desk, 'rival'));
+    await until(async () => (await sample(client, { address: http, host: HOSTS.desk }, 20)).failed === 0, LIVE_MS);
   });
   return {
     ok: told !== undefined && seen.failed === 0,
@@ -282,7 +284,7 @@ async function clusterKilled({ fleet, client, load, sabotage }: Play) {
   const moved = await until(async () => {
     const seen = await sample(client, entry, 100);
     return seen.failed === 0 && !seen.byCluster.has(FORMER);
-  }, 15_000);
+  }, MOVED_MS);
   load.killed = { from: killedAt, to: load.now() };
   const seen = await sample(client, entry, 500);
   await sabotage.when('cluster-killed', async () => {
