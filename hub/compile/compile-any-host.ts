@@ -32,9 +32,9 @@ export function compileAnyHost(state: FleetState, offers: readonly Offer[]): Com
         if (status !== undefined) statuses.push(status);
         const { pathType, path } = offer;
         const id = routeId(ANY_HOST, pathType, path);
-        if (offer.isDefault)
-          defaultRoute = { id, pathType: PathType.PREFIX, path, contributions: [contribution], traffic: undefined };
-        else routes.push({ id, pathType, path, contributions: [contribution], traffic: undefined });
+        const route = { id, path, contributions: [contribution], traffic: undefined, backendSettings: undefined };
+        if (offer.isDefault) defaultRoute = { ...route, pathType: PathType.PREFIX };
+        else routes.push({ ...route, pathType });
       }
     }
     if (routes.length === 0 && defaultRoute === undefined) continue;

@@ -22,7 +22,7 @@ const COMMON = '';
 
 /** A route before policy. */
 interface BareRoute {
-  readonly route: Omit<Route, 'traffic'>;
+  readonly route: Omit<Route, 'traffic' | 'backendSettings'>;
   readonly identity: RouteIdentity;
 }
 
@@ -162,7 +162,9 @@ class Bodies {
     const known = this.#encoded.get(key);
     if (known !== undefined) return known;
     const routes = this.#routes.flatMap(({ route }, at): Route[] =>
-      exposed[at] === true ? [{ ...route, traffic: encodeTraffic(settled[at]?.values ?? {}) }] : [],
+      exposed[at] === true
+        ? [{ ...route, traffic: encodeTraffic(settled[at]?.values ?? {}), backendSettings: undefined }]
+        : [],
     );
     const body = this.#encode(routes);
     this.#encoded.set(key, body);

@@ -8,6 +8,7 @@ const route = (id: string, path: string): Route => ({
   path,
   contributions: [],
   traffic: undefined,
+  backendSettings: undefined,
 });
 const host = (name: string, routes: Route[], defaultRoute?: Route): Host => ({
   name,

@@ -97,7 +97,7 @@ const reference = new Map<string, Host>(
     const routes = randomRules.flatMap((rule, at) => {
       const type = pathType(rule.type);
       const route = { id: podOf(at), pathType: type, path: routePath(type, rule.path), contributions: [] };
-      return rule.host === host ? [{ ...route, traffic: undefined }] : [];
+      return rule.host === host ? [{ ...route, traffic: undefined, backendSettings: undefined }] : [];
     });
     return [host ?? '*', { name: host ?? '*', namespace: 'shop', routes, defaultRoute: undefined }];
   }),

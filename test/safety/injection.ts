@@ -262,6 +262,7 @@ function hostileBody(random: () => number, leaf: TestLeaf): Resource {
           hosts: [`${MARK}.example`],
           chain,
           privateKey: key,
+          fallback: false,
         }).finish(),
       );
     },

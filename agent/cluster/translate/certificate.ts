@@ -107,7 +107,7 @@ export function ownCertificate(
   { chain, privateKey }: UsableCertificate,
   hosts: readonly string[],
 ): Certificate {
-  return { namespace, secret: name, hosts, chain, privateKey };
+  return { namespace, secret: name, hosts, chain, privateKey, fallback: false };
 }
 
 /** Node prints `DNS:a.example, DNS:"quoted, since it holds a comma", IP Address:…`; quoted names are no host names. */

@@ -1,6 +1,8 @@
 import type { Fixed } from '../model/desired.ts';
 import { files, NOTHING, sockets } from '../model/names.ts';
-import { entry, gateway, indent } from './frontends.ts';
+import { entry } from './entry.ts';
+import { gateway } from './gateway.ts';
+import { indent } from './indent.ts';
 
 /** Everything but the pools: process settings, defaults, frontends. It changes only with the agent's flags. */
 export function baseFile(fixed: Fixed): string {

@@ -1,7 +1,7 @@
 import { HeadgateError } from '../../../lib/errors.ts';
 import type { CertificateEntry, PeerSlot, Server, Slot } from '../model/desired.ts';
 import { files, PROBE_PATH, ROUTE_HEADER } from '../model/names.ts';
-import { indent } from './frontends.ts';
+import { indent } from './indent.ts';
 import { serverLine } from './server-line.ts';
 
 function servers(of: ReadonlyMap<string, Server>, peer: string | undefined): string[] {

@@ -24,6 +24,7 @@ export function route(host: string, { path, exact = false, at }: RouteShape): Ro
     path,
     contributions: Object.entries(at).map(([cluster, backend]) => ({ cluster, backend, ready: 1 })),
     traffic: undefined,
+    backendSettings: undefined,
   };
 }
 

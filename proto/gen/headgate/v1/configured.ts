@@ -4,7 +4,14 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
-export const PathType = { UNSPECIFIED: 0, EXACT: 1, PREFIX: 2, UNRECOGNIZED: -1 } as const;
+export const PathType = {
+  UNSPECIFIED: 0,
+  EXACT: 1,
+  PREFIX: 2,
+  /** REGEX - A regular expression over the whole path, in the subset that lib/domain/path-regex allows. */
+  REGEX: 3,
+  UNRECOGNIZED: -1,
+} as const;
 
 export type PathType = typeof PathType[keyof typeof PathType];
 
@@ -12,6 +19,7 @@ export namespace PathType {
   export type UNSPECIFIED = typeof PathType.UNSPECIFIED;
   export type EXACT = typeof PathType.EXACT;
   export type PREFIX = typeof PathType.PREFIX;
+  export type REGEX = typeof PathType.REGEX;
   export type UNRECOGNIZED = typeof PathType.UNRECOGNIZED;
 }
 
@@ -23,6 +31,8 @@ export function pathTypeToJSON(object: PathType): string {
       return "PATH_TYPE_EXACT";
     case PathType.PREFIX:
       return "PATH_TYPE_PREFIX";
+    case PathType.REGEX:
+      return "PATH_TYPE_REGEX";
     case PathType.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -82,6 +92,173 @@ export function staleActionToJSON(object: StaleAction): string {
   }
 }
 
+export const BackendProtocol = {
+  /** UNSPECIFIED - HTTP/1.1; with TLS HTTP/2 where the endpoint offers it. */
+  UNSPECIFIED: 0,
+  HTTP1: 1,
+  /** HTTP2 - HTTP/2 alone: h2c without TLS. What gRPC needs. */
+  HTTP2: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type BackendProtocol = typeof BackendProtocol[keyof typeof BackendProtocol];
+
+export namespace BackendProtocol {
+  export type UNSPECIFIED = typeof BackendProtocol.UNSPECIFIED;
+  export type HTTP1 = typeof BackendProtocol.HTTP1;
+  export type HTTP2 = typeof BackendProtocol.HTTP2;
+  export type UNRECOGNIZED = typeof BackendProtocol.UNRECOGNIZED;
+}
+
+export function backendProtocolToJSON(object: BackendProtocol): string {
+  switch (object) {
+    case BackendProtocol.UNSPECIFIED:
+      return "BACKEND_PROTOCOL_UNSPECIFIED";
+    case BackendProtocol.HTTP1:
+      return "BACKEND_PROTOCOL_HTTP1";
+    case BackendProtocol.HTTP2:
+      return "BACKEND_PROTOCOL_HTTP2";
+    case BackendProtocol.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export const ProxyProtocol = { UNSPECIFIED: 0, V1: 1, V2: 2, UNRECOGNIZED: -1 } as const;
+
+export type ProxyProtocol = typeof ProxyProtocol[keyof typeof ProxyProtocol];
+
+export namespace ProxyProtocol {
+  export type UNSPECIFIED = typeof ProxyProtocol.UNSPECIFIED;
+  export type V1 = typeof ProxyProtocol.V1;
+  export type V2 = typeof ProxyProtocol.V2;
+  export type UNRECOGNIZED = typeof ProxyProtocol.UNRECOGNIZED;
+}
+
+export function proxyProtocolToJSON(object: ProxyProtocol): string {
+  switch (object) {
+    case ProxyProtocol.UNSPECIFIED:
+      return "PROXY_PROTOCOL_UNSPECIFIED";
+    case ProxyProtocol.V1:
+      return "PROXY_PROTOCOL_V1";
+    case ProxyProtocol.V2:
+      return "PROXY_PROTOCOL_V2";
+    case ProxyProtocol.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export const RetryOn = {
+  UNSPECIFIED: 0,
+  /** CONNECT_FAILURE - Nothing was sent yet: safe for every method. Always on. */
+  CONNECT_FAILURE: 1,
+  /** EMPTY_RESPONSE - The endpoint closed before a byte of its response: retried for safe methods only, as the next ones. */
+  EMPTY_RESPONSE: 2,
+  RESPONSE_TIMEOUT: 3,
+  /** GATEWAY_ERROR - 502, 503, 504. */
+  GATEWAY_ERROR: 4,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type RetryOn = typeof RetryOn[keyof typeof RetryOn];
+
+export namespace RetryOn {
+  export type UNSPECIFIED = typeof RetryOn.UNSPECIFIED;
+  export type CONNECT_FAILURE = typeof RetryOn.CONNECT_FAILURE;
+  export type EMPTY_RESPONSE = typeof RetryOn.EMPTY_RESPONSE;
+  export type RESPONSE_TIMEOUT = typeof RetryOn.RESPONSE_TIMEOUT;
+  export type GATEWAY_ERROR = typeof RetryOn.GATEWAY_ERROR;
+  export type UNRECOGNIZED = typeof RetryOn.UNRECOGNIZED;
+}
+
+export function retryOnToJSON(object: RetryOn): string {
+  switch (object) {
+    case RetryOn.UNSPECIFIED:
+      return "RETRY_ON_UNSPECIFIED";
+    case RetryOn.CONNECT_FAILURE:
+      return "RETRY_ON_CONNECT_FAILURE";
+    case RetryOn.EMPTY_RESPONSE:
+      return "RETRY_ON_EMPTY_RESPONSE";
+    case RetryOn.RESPONSE_TIMEOUT:
+      return "RETRY_ON_RESPONSE_TIMEOUT";
+    case RetryOn.GATEWAY_ERROR:
+      return "RETRY_ON_GATEWAY_ERROR";
+    case RetryOn.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export const Algorithm = {
+  UNSPECIFIED: 0,
+  ROUND_ROBIN: 1,
+  LEAST_CONNECTIONS: 2,
+  RANDOM: 3,
+  HASH: 4,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Algorithm = typeof Algorithm[keyof typeof Algorithm];
+
+export namespace Algorithm {
+  export type UNSPECIFIED = typeof Algorithm.UNSPECIFIED;
+  export type ROUND_ROBIN = typeof Algorithm.ROUND_ROBIN;
+  export type LEAST_CONNECTIONS = typeof Algorithm.LEAST_CONNECTIONS;
+  export type RANDOM = typeof Algorithm.RANDOM;
+  export type HASH = typeof Algorithm.HASH;
+  export type UNRECOGNIZED = typeof Algorithm.UNRECOGNIZED;
+}
+
+export function algorithmToJSON(object: Algorithm): string {
+  switch (object) {
+    case Algorithm.UNSPECIFIED:
+      return "ALGORITHM_UNSPECIFIED";
+    case Algorithm.ROUND_ROBIN:
+      return "ALGORITHM_ROUND_ROBIN";
+    case Algorithm.LEAST_CONNECTIONS:
+      return "ALGORITHM_LEAST_CONNECTIONS";
+    case Algorithm.RANDOM:
+      return "ALGORITHM_RANDOM";
+    case Algorithm.HASH:
+      return "ALGORITHM_HASH";
+    case Algorithm.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export const CheckType = { UNSPECIFIED: 0, TCP: 1, HTTP: 2, GRPC: 3, NONE: 4, UNRECOGNIZED: -1 } as const;
+
+export type CheckType = typeof CheckType[keyof typeof CheckType];
+
+export namespace CheckType {
+  export type UNSPECIFIED = typeof CheckType.UNSPECIFIED;
+  export type TCP = typeof CheckType.TCP;
+  export type HTTP = typeof CheckType.HTTP;
+  export type GRPC = typeof CheckType.GRPC;
+  export type NONE = typeof CheckType.NONE;
+  export type UNRECOGNIZED = typeof CheckType.UNRECOGNIZED;
+}
+
+export function checkTypeToJSON(object: CheckType): string {
+  switch (object) {
+    case CheckType.UNSPECIFIED:
+      return "CHECK_TYPE_UNSPECIFIED";
+    case CheckType.TCP:
+      return "CHECK_TYPE_TCP";
+    case CheckType.HTTP:
+      return "CHECK_TYPE_HTTP";
+    case CheckType.GRPC:
+      return "CHECK_TYPE_GRPC";
+    case CheckType.NONE:
+      return "CHECK_TYPE_NONE";
+    case CheckType.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 export const EndpointState = {
   UNSPECIFIED: 0,
   READY: 1,
@@ -134,7 +311,11 @@ export interface Route {
   readonly path: string;
   /** Ascending by cluster; one per cluster. */
   readonly contributions: readonly Contribution[];
-  readonly traffic: Traffic | undefined;
+  readonly traffic:
+    | Traffic
+    | undefined;
+  /** How the serving cluster's HAProxy treats the route's endpoints. Absent: the defaults in everything. */
+  readonly backendSettings: BackendSettings | undefined;
 }
 
 /** What one cluster offers for one route. */
@@ -190,6 +371,107 @@ export interface Backend {
 }
 
 /**
+ * How HAProxy treats the endpoints of a route. Whatever is absent, zero or empty is the default that
+ * docs/field-table.md names. A HAProxy backend is (backend resource, digest of these settings).
+ */
+export interface BackendSettings {
+  readonly protocol: BackendProtocol;
+  /** Present: TLS to the endpoints. */
+  readonly tls: BackendTls | undefined;
+  readonly proxyProtocol: ProxyProtocol;
+  /**
+   * The client's TLS goes through to the endpoints, by SNI; of the other settings only health checks by TCP,
+   * outlier, limits, slow start and the PROXY protocol have a meaning then.
+   */
+  readonly passthrough: boolean;
+  readonly timeouts: Timeouts | undefined;
+  readonly retries: Retries | undefined;
+  readonly balance: Balance | undefined;
+  readonly healthCheck: HealthCheck | undefined;
+  readonly outlier:
+    | Outlier
+    | undefined;
+  /** Milliseconds over which a new endpoint comes to its full share. */
+  readonly slowStartMs: bigint;
+  readonly limits:
+    | EndpointLimits
+    | undefined;
+  /** A cookie of HAProxy's own keeps a client at its endpoint. */
+  readonly endpointCookie: boolean;
+}
+
+export interface BackendTls {
+  /** Sent as SNI, and the name that the endpoint's certificate must carry. */
+  readonly hostname: string;
+  /** PEM of the CAs to verify by; empty: the machine's own. */
+  readonly ca: string;
+  /** Any certificate will do. */
+  readonly insecure: boolean;
+}
+
+/** Milliseconds each; 0: the default. */
+export interface Timeouts {
+  readonly connectMs: bigint;
+  /** Waiting for a free connection where limits.connections is reached. */
+  readonly queueMs: bigint;
+  /** Between two bytes of the response, and until its first. */
+  readonly responseMs: bigint;
+  /** A WebSocket or other tunnel without traffic. */
+  readonly tunnelMs: bigint;
+}
+
+export interface Retries {
+  /** Further attempts after the first; the last one on another endpoint. */
+  readonly attempts: number;
+  readonly on: readonly RetryOn[];
+}
+
+export interface Balance {
+  readonly algorithm: Algorithm;
+  /** For HASH: what is hashed, consistently; exactly one of the three. */
+  readonly hashHeader: string;
+  readonly hashCookie: string;
+  readonly hashSource: boolean;
+}
+
+export interface HealthCheck {
+  readonly type: CheckType;
+  readonly intervalMs: bigint;
+  readonly timeoutMs: bigint;
+  readonly rise: number;
+  readonly fall: number;
+  /** Of the endpoint; 0: the port that it serves on. */
+  readonly port: number;
+  /** For HTTP. */
+  readonly path: string;
+  readonly host: string;
+  /** For HTTP: inclusive; 0 and 0: 200 to 399. */
+  readonly statusFrom: number;
+  readonly statusTo: number;
+  /** For GRPC: the service that grpc.health.v1 is asked for. */
+  readonly grpcService: string;
+}
+
+/** Taking an endpoint out for what requests met there. */
+export interface Outlier {
+  /** Errors in a row that take it out; 0: one failed connection. */
+  readonly consecutiveErrors: number;
+  /** 5xx answers count too. */
+  readonly serverErrors: boolean;
+  /** Milliseconds until it is tried again. */
+  readonly ejectForMs: bigint;
+  /** At most this percentage of the endpoints is out for outliers at a time; 0: 100. */
+  readonly maxEjectedPercent: number;
+}
+
+export interface EndpointLimits {
+  /** Concurrent requests per endpoint and node; 0: no limit. */
+  readonly connections: number;
+  /** Requests waiting per endpoint beyond them; 0: no limit. */
+  readonly queue: number;
+}
+
+/**
  * peer/<cluster>, from the hub: how to reach a cluster's gateways and what the hub thinks of it.
  * A cluster gets its own too: cordon and staleness are told there.
  */
@@ -238,6 +520,8 @@ export interface Certificate {
   readonly chain: string;
   /** PEM. Sealed wherever it is stored. */
   readonly privateKey: string;
+  /** What a client gets whose SNI names nothing here; at most one of a cluster has it. */
+  readonly fallback: boolean;
 }
 
 /** split/<host>, from the cluster agent to its nodes (and to the hub, for explain): what the cluster does now. */
@@ -383,7 +667,7 @@ export const Host: MessageFns<Host> = {
 };
 
 function createBaseRoute(): Route {
-  return { id: "", pathType: 0, path: "", contributions: [], traffic: undefined };
+  return { id: "", pathType: 0, path: "", contributions: [], traffic: undefined, backendSettings: undefined };
 }
 
 export const Route: MessageFns<Route> = {
@@ -402,6 +686,9 @@ export const Route: MessageFns<Route> = {
     }
     if (message.traffic !== undefined) {
       Traffic.encode(message.traffic, writer.uint32(42).fork()).join();
+    }
+    if (message.backendSettings !== undefined) {
+      BackendSettings.encode(message.backendSettings, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -459,6 +746,14 @@ export const Route: MessageFns<Route> = {
             message.traffic = Traffic.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.backendSettings = BackendSettings.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -488,6 +783,9 @@ export const Route: MessageFns<Route> = {
     if (message.traffic !== undefined) {
       obj.traffic = Traffic.toJSON(message.traffic);
     }
+    if (message.backendSettings !== undefined) {
+      obj.backendSettings = BackendSettings.toJSON(message.backendSettings);
+    }
     return obj;
   },
 
@@ -502,6 +800,9 @@ export const Route: MessageFns<Route> = {
     message.contributions = object.contributions?.map((e) => Contribution.fromPartial(e)) || [];
     message.traffic = (object.traffic !== undefined && object.traffic !== null)
       ? Traffic.fromPartial(object.traffic)
+      : undefined;
+    message.backendSettings = (object.backendSettings !== undefined && object.backendSettings !== null)
+      ? BackendSettings.fromPartial(object.backendSettings)
       : undefined;
     return message;
   },
@@ -1141,6 +1442,1103 @@ export const Backend: MessageFns<Backend> = {
   },
 };
 
+function createBaseBackendSettings(): BackendSettings {
+  return {
+    protocol: 0,
+    tls: undefined,
+    proxyProtocol: 0,
+    passthrough: false,
+    timeouts: undefined,
+    retries: undefined,
+    balance: undefined,
+    healthCheck: undefined,
+    outlier: undefined,
+    slowStartMs: 0n,
+    limits: undefined,
+    endpointCookie: false,
+  };
+}
+
+export const BackendSettings: MessageFns<BackendSettings> = {
+  encode(message: BackendSettings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.protocol !== 0) {
+      writer.uint32(8).int32(message.protocol);
+    }
+    if (message.tls !== undefined) {
+      BackendTls.encode(message.tls, writer.uint32(18).fork()).join();
+    }
+    if (message.proxyProtocol !== 0) {
+      writer.uint32(24).int32(message.proxyProtocol);
+    }
+    if (message.passthrough !== false) {
+      writer.uint32(32).bool(message.passthrough);
+    }
+    if (message.timeouts !== undefined) {
+      Timeouts.encode(message.timeouts, writer.uint32(42).fork()).join();
+    }
+    if (message.retries !== undefined) {
+      Retries.encode(message.retries, writer.uint32(50).fork()).join();
+    }
+    if (message.balance !== undefined) {
+      Balance.encode(message.balance, writer.uint32(58).fork()).join();
+    }
+    if (message.healthCheck !== undefined) {
+      HealthCheck.encode(message.healthCheck, writer.uint32(66).fork()).join();
+    }
+    if (message.outlier !== undefined) {
+      Outlier.encode(message.outlier, writer.uint32(74).fork()).join();
+    }
+    if (message.slowStartMs !== 0n) {
+      if (BigInt.asUintN(64, message.slowStartMs) !== message.slowStartMs) {
+        throw new globalThis.Error("value provided for field message.slowStartMs of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.slowStartMs);
+    }
+    if (message.limits !== undefined) {
+      EndpointLimits.encode(message.limits, writer.uint32(90).fork()).join();
+    }
+    if (message.endpointCookie !== false) {
+      writer.uint32(96).bool(message.endpointCookie);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackendSettings {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackendSettings() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.protocol = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.tls = BackendTls.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.proxyProtocol = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.passthrough = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.timeouts = Timeouts.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.retries = Retries.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.balance = Balance.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.healthCheck = HealthCheck.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.outlier = Outlier.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.slowStartMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.limits = EndpointLimits.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.endpointCookie = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: BackendSettings): unknown {
+    const obj: any = {};
+    if (message.protocol !== 0) {
+      obj.protocol = backendProtocolToJSON(message.protocol);
+    }
+    if (message.tls !== undefined) {
+      obj.tls = BackendTls.toJSON(message.tls);
+    }
+    if (message.proxyProtocol !== 0) {
+      obj.proxyProtocol = proxyProtocolToJSON(message.proxyProtocol);
+    }
+    if (message.passthrough !== false) {
+      obj.passthrough = message.passthrough;
+    }
+    if (message.timeouts !== undefined) {
+      obj.timeouts = Timeouts.toJSON(message.timeouts);
+    }
+    if (message.retries !== undefined) {
+      obj.retries = Retries.toJSON(message.retries);
+    }
+    if (message.balance !== undefined) {
+      obj.balance = Balance.toJSON(message.balance);
+    }
+    if (message.healthCheck !== undefined) {
+      obj.healthCheck = HealthCheck.toJSON(message.healthCheck);
+    }
+    if (message.outlier !== undefined) {
+      obj.outlier = Outlier.toJSON(message.outlier);
+    }
+    if (message.slowStartMs !== 0n) {
+      obj.slowStartMs = message.slowStartMs.toString();
+    }
+    if (message.limits !== undefined) {
+      obj.limits = EndpointLimits.toJSON(message.limits);
+    }
+    if (message.endpointCookie !== false) {
+      obj.endpointCookie = message.endpointCookie;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BackendSettings>): BackendSettings {
+    return BackendSettings.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BackendSettings>): BackendSettings {
+    const message = createBaseBackendSettings() as any;
+    message.protocol = object.protocol ?? 0;
+    message.tls = (object.tls !== undefined && object.tls !== null) ? BackendTls.fromPartial(object.tls) : undefined;
+    message.proxyProtocol = object.proxyProtocol ?? 0;
+    message.passthrough = object.passthrough ?? false;
+    message.timeouts = (object.timeouts !== undefined && object.timeouts !== null)
+      ? Timeouts.fromPartial(object.timeouts)
+      : undefined;
+    message.retries = (object.retries !== undefined && object.retries !== null)
+      ? Retries.fromPartial(object.retries)
+      : undefined;
+    message.balance = (object.balance !== undefined && object.balance !== null)
+      ? Balance.fromPartial(object.balance)
+      : undefined;
+    message.healthCheck = (object.healthCheck !== undefined && object.healthCheck !== null)
+      ? HealthCheck.fromPartial(object.healthCheck)
+      : undefined;
+    message.outlier = (object.outlier !== undefined && object.outlier !== null)
+      ? Outlier.fromPartial(object.outlier)
+      : undefined;
+    message.slowStartMs = (object.slowStartMs !== undefined && object.slowStartMs !== null)
+      ? BigInt(object.slowStartMs)
+      : 0n;
+    message.limits = (object.limits !== undefined && object.limits !== null)
+      ? EndpointLimits.fromPartial(object.limits)
+      : undefined;
+    message.endpointCookie = object.endpointCookie ?? false;
+    return message;
+  },
+};
+
+function createBaseBackendTls(): BackendTls {
+  return { hostname: "", ca: "", insecure: false };
+}
+
+export const BackendTls: MessageFns<BackendTls> = {
+  encode(message: BackendTls, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hostname !== "") {
+      writer.uint32(10).string(message.hostname);
+    }
+    if (message.ca !== "") {
+      writer.uint32(18).string(message.ca);
+    }
+    if (message.insecure !== false) {
+      writer.uint32(24).bool(message.insecure);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackendTls {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackendTls() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hostname = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ca = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.insecure = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: BackendTls): unknown {
+    const obj: any = {};
+    if (message.hostname !== "") {
+      obj.hostname = message.hostname;
+    }
+    if (message.ca !== "") {
+      obj.ca = message.ca;
+    }
+    if (message.insecure !== false) {
+      obj.insecure = message.insecure;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BackendTls>): BackendTls {
+    return BackendTls.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BackendTls>): BackendTls {
+    const message = createBaseBackendTls() as any;
+    message.hostname = object.hostname ?? "";
+    message.ca = object.ca ?? "";
+    message.insecure = object.insecure ?? false;
+    return message;
+  },
+};
+
+function createBaseTimeouts(): Timeouts {
+  return { connectMs: 0n, queueMs: 0n, responseMs: 0n, tunnelMs: 0n };
+}
+
+export const Timeouts: MessageFns<Timeouts> = {
+  encode(message: Timeouts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connectMs !== 0n) {
+      if (BigInt.asUintN(64, message.connectMs) !== message.connectMs) {
+        throw new globalThis.Error("value provided for field message.connectMs of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.connectMs);
+    }
+    if (message.queueMs !== 0n) {
+      if (BigInt.asUintN(64, message.queueMs) !== message.queueMs) {
+        throw new globalThis.Error("value provided for field message.queueMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.queueMs);
+    }
+    if (message.responseMs !== 0n) {
+      if (BigInt.asUintN(64, message.responseMs) !== message.responseMs) {
+        throw new globalThis.Error("value provided for field message.responseMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.responseMs);
+    }
+    if (message.tunnelMs !== 0n) {
+      if (BigInt.asUintN(64, message.tunnelMs) !== message.tunnelMs) {
+        throw new globalThis.Error("value provided for field message.tunnelMs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.tunnelMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Timeouts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTimeouts() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.connectMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.queueMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.responseMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.tunnelMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: Timeouts): unknown {
+    const obj: any = {};
+    if (message.connectMs !== 0n) {
+      obj.connectMs = message.connectMs.toString();
+    }
+    if (message.queueMs !== 0n) {
+      obj.queueMs = message.queueMs.toString();
+    }
+    if (message.responseMs !== 0n) {
+      obj.responseMs = message.responseMs.toString();
+    }
+    if (message.tunnelMs !== 0n) {
+      obj.tunnelMs = message.tunnelMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Timeouts>): Timeouts {
+    return Timeouts.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Timeouts>): Timeouts {
+    const message = createBaseTimeouts() as any;
+    message.connectMs = (object.connectMs !== undefined && object.connectMs !== null) ? BigInt(object.connectMs) : 0n;
+    message.queueMs = (object.queueMs !== undefined && object.queueMs !== null) ? BigInt(object.queueMs) : 0n;
+    message.responseMs = (object.responseMs !== undefined && object.responseMs !== null)
+      ? BigInt(object.responseMs)
+      : 0n;
+    message.tunnelMs = (object.tunnelMs !== undefined && object.tunnelMs !== null) ? BigInt(object.tunnelMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseRetries(): Retries {
+  return { attempts: 0, on: [] };
+}
+
+export const Retries: MessageFns<Retries> = {
+  encode(message: Retries, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.attempts !== 0) {
+      writer.uint32(8).uint32(message.attempts);
+    }
+    if (message.on.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.on) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Retries {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetries() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.on.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.on.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: Retries): unknown {
+    const obj: any = {};
+    if (message.attempts !== 0) {
+      obj.attempts = Math.round(message.attempts);
+    }
+    if (message.on?.length) {
+      obj.on = message.on.map((e) => retryOnToJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Retries>): Retries {
+    return Retries.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Retries>): Retries {
+    const message = createBaseRetries() as any;
+    message.attempts = object.attempts ?? 0;
+    message.on = object.on?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseBalance(): Balance {
+  return { algorithm: 0, hashHeader: "", hashCookie: "", hashSource: false };
+}
+
+export const Balance: MessageFns<Balance> = {
+  encode(message: Balance, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.algorithm !== 0) {
+      writer.uint32(8).int32(message.algorithm);
+    }
+    if (message.hashHeader !== "") {
+      writer.uint32(18).string(message.hashHeader);
+    }
+    if (message.hashCookie !== "") {
+      writer.uint32(26).string(message.hashCookie);
+    }
+    if (message.hashSource !== false) {
+      writer.uint32(32).bool(message.hashSource);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Balance {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBalance() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.algorithm = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hashHeader = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.hashCookie = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.hashSource = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: Balance): unknown {
+    const obj: any = {};
+    if (message.algorithm !== 0) {
+      obj.algorithm = algorithmToJSON(message.algorithm);
+    }
+    if (message.hashHeader !== "") {
+      obj.hashHeader = message.hashHeader;
+    }
+    if (message.hashCookie !== "") {
+      obj.hashCookie = message.hashCookie;
+    }
+    if (message.hashSource !== false) {
+      obj.hashSource = message.hashSource;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Balance>): Balance {
+    return Balance.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Balance>): Balance {
+    const message = createBaseBalance() as any;
+    message.algorithm = object.algorithm ?? 0;
+    message.hashHeader = object.hashHeader ?? "";
+    message.hashCookie = object.hashCookie ?? "";
+    message.hashSource = object.hashSource ?? false;
+    return message;
+  },
+};
+
+function createBaseHealthCheck(): HealthCheck {
+  return {
+    type: 0,
+    intervalMs: 0n,
+    timeoutMs: 0n,
+    rise: 0,
+    fall: 0,
+    port: 0,
+    path: "",
+    host: "",
+    statusFrom: 0,
+    statusTo: 0,
+    grpcService: "",
+  };
+}
+
+export const HealthCheck: MessageFns<HealthCheck> = {
+  encode(message: HealthCheck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== 0) {
+      writer.uint32(8).int32(message.type);
+    }
+    if (message.intervalMs !== 0n) {
+      if (BigInt.asUintN(64, message.intervalMs) !== message.intervalMs) {
+        throw new globalThis.Error("value provided for field message.intervalMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.intervalMs);
+    }
+    if (message.timeoutMs !== 0n) {
+      if (BigInt.asUintN(64, message.timeoutMs) !== message.timeoutMs) {
+        throw new globalThis.Error("value provided for field message.timeoutMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.timeoutMs);
+    }
+    if (message.rise !== 0) {
+      writer.uint32(32).uint32(message.rise);
+    }
+    if (message.fall !== 0) {
+      writer.uint32(40).uint32(message.fall);
+    }
+    if (message.port !== 0) {
+      writer.uint32(48).uint32(message.port);
+    }
+    if (message.path !== "") {
+      writer.uint32(58).string(message.path);
+    }
+    if (message.host !== "") {
+      writer.uint32(66).string(message.host);
+    }
+    if (message.statusFrom !== 0) {
+      writer.uint32(72).uint32(message.statusFrom);
+    }
+    if (message.statusTo !== 0) {
+      writer.uint32(80).uint32(message.statusTo);
+    }
+    if (message.grpcService !== "") {
+      writer.uint32(90).string(message.grpcService);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HealthCheck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealthCheck() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.type = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.intervalMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.timeoutMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.rise = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fall = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.statusFrom = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.statusTo = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.grpcService = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: HealthCheck): unknown {
+    const obj: any = {};
+    if (message.type !== 0) {
+      obj.type = checkTypeToJSON(message.type);
+    }
+    if (message.intervalMs !== 0n) {
+      obj.intervalMs = message.intervalMs.toString();
+    }
+    if (message.timeoutMs !== 0n) {
+      obj.timeoutMs = message.timeoutMs.toString();
+    }
+    if (message.rise !== 0) {
+      obj.rise = Math.round(message.rise);
+    }
+    if (message.fall !== 0) {
+      obj.fall = Math.round(message.fall);
+    }
+    if (message.port !== 0) {
+      obj.port = Math.round(message.port);
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.statusFrom !== 0) {
+      obj.statusFrom = Math.round(message.statusFrom);
+    }
+    if (message.statusTo !== 0) {
+      obj.statusTo = Math.round(message.statusTo);
+    }
+    if (message.grpcService !== "") {
+      obj.grpcService = message.grpcService;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HealthCheck>): HealthCheck {
+    return HealthCheck.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HealthCheck>): HealthCheck {
+    const message = createBaseHealthCheck() as any;
+    message.type = object.type ?? 0;
+    message.intervalMs = (object.intervalMs !== undefined && object.intervalMs !== null)
+      ? BigInt(object.intervalMs)
+      : 0n;
+    message.timeoutMs = (object.timeoutMs !== undefined && object.timeoutMs !== null) ? BigInt(object.timeoutMs) : 0n;
+    message.rise = object.rise ?? 0;
+    message.fall = object.fall ?? 0;
+    message.port = object.port ?? 0;
+    message.path = object.path ?? "";
+    message.host = object.host ?? "";
+    message.statusFrom = object.statusFrom ?? 0;
+    message.statusTo = object.statusTo ?? 0;
+    message.grpcService = object.grpcService ?? "";
+    return message;
+  },
+};
+
+function createBaseOutlier(): Outlier {
+  return { consecutiveErrors: 0, serverErrors: false, ejectForMs: 0n, maxEjectedPercent: 0 };
+}
+
+export const Outlier: MessageFns<Outlier> = {
+  encode(message: Outlier, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.consecutiveErrors !== 0) {
+      writer.uint32(8).uint32(message.consecutiveErrors);
+    }
+    if (message.serverErrors !== false) {
+      writer.uint32(16).bool(message.serverErrors);
+    }
+    if (message.ejectForMs !== 0n) {
+      if (BigInt.asUintN(64, message.ejectForMs) !== message.ejectForMs) {
+        throw new globalThis.Error("value provided for field message.ejectForMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.ejectForMs);
+    }
+    if (message.maxEjectedPercent !== 0) {
+      writer.uint32(32).uint32(message.maxEjectedPercent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Outlier {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOutlier() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.consecutiveErrors = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.serverErrors = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.ejectForMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxEjectedPercent = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: Outlier): unknown {
+    const obj: any = {};
+    if (message.consecutiveErrors !== 0) {
+      obj.consecutiveErrors = Math.round(message.consecutiveErrors);
+    }
+    if (message.serverErrors !== false) {
+      obj.serverErrors = message.serverErrors;
+    }
+    if (message.ejectForMs !== 0n) {
+      obj.ejectForMs = message.ejectForMs.toString();
+    }
+    if (message.maxEjectedPercent !== 0) {
+      obj.maxEjectedPercent = Math.round(message.maxEjectedPercent);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Outlier>): Outlier {
+    return Outlier.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Outlier>): Outlier {
+    const message = createBaseOutlier() as any;
+    message.consecutiveErrors = object.consecutiveErrors ?? 0;
+    message.serverErrors = object.serverErrors ?? false;
+    message.ejectForMs = (object.ejectForMs !== undefined && object.ejectForMs !== null)
+      ? BigInt(object.ejectForMs)
+      : 0n;
+    message.maxEjectedPercent = object.maxEjectedPercent ?? 0;
+    return message;
+  },
+};
+
+function createBaseEndpointLimits(): EndpointLimits {
+  return { connections: 0, queue: 0 };
+}
+
+export const EndpointLimits: MessageFns<EndpointLimits> = {
+  encode(message: EndpointLimits, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connections !== 0) {
+      writer.uint32(8).uint32(message.connections);
+    }
+    if (message.queue !== 0) {
+      writer.uint32(16).uint32(message.queue);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndpointLimits {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpointLimits() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.connections = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.queue = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: EndpointLimits): unknown {
+    const obj: any = {};
+    if (message.connections !== 0) {
+      obj.connections = Math.round(message.connections);
+    }
+    if (message.queue !== 0) {
+      obj.queue = Math.round(message.queue);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndpointLimits>): EndpointLimits {
+    return EndpointLimits.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndpointLimits>): EndpointLimits {
+    const message = createBaseEndpointLimits() as any;
+    message.connections = object.connections ?? 0;
+    message.queue = object.queue ?? 0;
+    return message;
+  },
+};
+
 function createBasePeer(): Peer {
   return { cluster: "", addresses: [], serverName: "", cordoned: false, staleMs: 0n };
 }
@@ -1547,7 +2945,7 @@ export const Endpoint: MessageFns<Endpoint> = {
 };
 
 function createBaseCertificate(): Certificate {
-  return { namespace: "", secret: "", hosts: [], chain: "", privateKey: "" };
+  return { namespace: "", secret: "", hosts: [], chain: "", privateKey: "", fallback: false };
 }
 
 export const Certificate: MessageFns<Certificate> = {
@@ -1566,6 +2964,9 @@ export const Certificate: MessageFns<Certificate> = {
     }
     if (message.privateKey !== "") {
       writer.uint32(42).string(message.privateKey);
+    }
+    if (message.fallback !== false) {
+      writer.uint32(48).bool(message.fallback);
     }
     return writer;
   },
@@ -1623,6 +3024,14 @@ export const Certificate: MessageFns<Certificate> = {
             message.privateKey = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.fallback = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1652,6 +3061,9 @@ export const Certificate: MessageFns<Certificate> = {
     if (message.privateKey !== "") {
       obj.privateKey = message.privateKey;
     }
+    if (message.fallback !== false) {
+      obj.fallback = message.fallback;
+    }
     return obj;
   },
 
@@ -1665,6 +3077,7 @@ export const Certificate: MessageFns<Certificate> = {
     message.hosts = object.hosts?.map((e) => e) || [];
     message.chain = object.chain ?? "";
     message.privateKey = object.privateKey ?? "";
+    message.fallback = object.fallback ?? false;
     return message;
   },
 };

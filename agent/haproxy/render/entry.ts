@@ -1,0 +1,54 @@
+import type { Fixed } from '../model/desired.ts';
+import { files, mapFile, sockets } from '../model/names.ts';
+import { indent } from './indent.ts';
+import { answers, forwarding, framing } from './rules/headers.ts';
+import { normalForm } from './rules/normal-form.ts';
+import { routing } from './rules/routing.ts';
+import { affinityAnswer, draw, targets } from './rules/splitting.ts';
+
+// The fixed set of rules. They hold no name of any host, route, service or cluster: what differs between
+// configurations is in the maps. Rules are ordered so that a plain request meets few of them.
+
+/** The listener chain (fixed at start) and the one frontend that every client's request is decided in. */
+export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners'>): string[] {
+  const proxied = listeners.proxyProtocol ? ' accept-proxy' : '';
+  const tls = `ssl crt-list ${files.crtList} alpn h2,http/1.1`;
+  const rules = [
+    ...framing,
+    ...normalForm,
+    ...routing,
+    ...draw,
+    ...forwarding,
+    ...targets,
+    ...answers,
+    ...affinityAnswer(cluster),
+  ];
+  if (!listeners.tlsPassthrough) {
+    return [
+      'frontend entry',
+      ...indent([`bind ${listeners.http}${proxied}`, `bind ${listeners.https} ${tls}${proxied}`, ...rules]),
+    ];
+  }
+  return [
+    'frontend tls-front',
+    ...indent([
+      'mode tcp',
+      // A default that is for HTTP only.
+      'no option idle-close-on-response',
+      `bind ${listeners.https}${proxied}`,
+      'tcp-request inspect-delay 5s',
+      `tcp-request content set-var(sess.passthrough) req.ssl_sni,lower,map_str(${mapFile('passthrough')})`,
+      'tcp-request content accept if { req.ssl_hello_type 1 }',
+      'use_backend %[var(sess.passthrough)] if { var(sess.passthrough) -m found }',
+      'default_backend tls-terminate',
+    ]),
+    'backend tls-terminate',
+    ...indent(['mode tcp', `server terminate unix@${sockets.terminate} send-proxy-v2`]),
+    'frontend entry',
+    ...indent([
+      `bind ${listeners.http}${proxied}`,
+      `bind unix@${sockets.terminate} mode 600 ${tls} accept-proxy`,
+      ...rules,
+    ]),
+  ];
+}

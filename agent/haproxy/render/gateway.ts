@@ -1,0 +1,29 @@
+import type { Fixed } from '../model/desired.ts';
+import { files, mapFile, NOTHING, PROBE_PATH, ROUTE_HEADER } from '../model/names.ts';
+import { indent } from './indent.ts';
+
+/**
+ * What other clusters' gateways may ask: their entry has decided everything, so this one serves from its own
+ * endpoints or says 503 at once. A request that crossed carries X-Forwarded-For, a probe does not, so no client can
+ * ask for the probe page through its entry.
+ */
+export function gateway({ listeners }: Pick<Fixed, 'listeners'>): string[] {
+  const probe = `{ path ${PROBE_PATH} } !{ req.fhdr(x-forwarded-for) -m found }`;
+  return [
+    'frontend gateway',
+    ...indent([
+      `bind ${listeners.gateway} ssl crt ${files.gatewayCertificate} ca-file ${files.gatewayCa} verify required alpn h2,http/1.1`,
+      `http-request return status 403 content-type text/plain string "unknown gateway\\n" if !{ ssl_c_s_dn(CN),map_str(${mapFile('peer')}) -m found }`,
+      `http-request set-var(txn.slot) req.fhdr(${ROUTE_HEADER}),map_str(${mapFile('gateway')})`,
+      `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} !{ req.fhdr(${ROUTE_HEADER}) -m found }`,
+      `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} { var(txn.slot),nbsrv gt 0 } or ${probe} { stopping } { var(txn.slot) -m found }`,
+      `http-request return status 503 content-type text/plain string "no endpoint\\n" if ${probe}`,
+      // Over HTTP/2 a 200 agrees to an upgrade (RFC 8441, section 5), which a backend that answers 200 has not done.
+      'http-request set-var(txn.upgrade) req.fhdr(upgrade)',
+      'http-response set-status 502 if { var(txn.upgrade) -m found } { status 200:299 }',
+      'http-request del-header x-headgate- -m beg',
+      'use_backend %[var(txn.slot)] if { var(txn.slot),nbsrv gt 0 } or { stopping } { var(txn.slot) -m found }',
+      `default_backend ${NOTHING}`,
+    ]),
+  ];
+}
