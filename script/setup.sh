@@ -81,11 +81,20 @@ link_node() {
   done
 }
 
-# prepare COMMAND…: those commands, whose packages bear their names, with Node and its packages.
+# The package that a command comes in: of the same name, but for one.
+package_of() {
+  case "$1-$(uname -s)" in
+  h2load-Darwin) echo nghttp2 ;;
+  h2load-*) echo nghttp2-client ;;
+  *) echo "$1" ;;
+  esac
+}
+
+# prepare COMMAND…: those commands, with Node and its packages.
 prepare() {
   missing=$(missing_node)
   for name in "$@"; do
-    command -v "$name" >/dev/null 2>&1 || [ -x "/usr/sbin/$name" ] || missing="$missing $name"
+    command -v "$name" >/dev/null 2>&1 || [ -x "/usr/sbin/$name" ] || missing="$missing $(package_of "$name")"
   done
   # shellcheck disable=SC2086 # a list of words
   [ -z "$missing" ] || install_packages $missing
