@@ -69,6 +69,8 @@ export function decodeSplit(resource: Resource): HostSplit {
   check(split.host === resource.name, 'host', 'is not the resource’s name');
   for (const [i, route] of split.routes.entries()) {
     check(routeIdForm.test(route.routeId), `routes[${i}].routeId`, 'is not 16 lower-case hex digits');
+    const clusters = [...route.shares.map(({ cluster }) => cluster), ...route.fallbacks, ...route.sticky];
+    check(clusters.every(isLabel), `routes[${i}]`, 'names a cluster that is no RFC 1123 label');
     if (route.shares.length > MAX_TARGETS) {
       throw new HeadgateError('HG5005', `route ${route.routeId} is shared between more than ${MAX_TARGETS} clusters`, {
         remedy: `name at most ${MAX_TARGETS} clusters in a tier`,

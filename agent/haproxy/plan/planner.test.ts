@@ -240,6 +240,11 @@ describe('bad input is refused by name and changes nothing', () => {
     ['an endpoint with options', endpoints('d/shop', 80, ['10.0.0.1 backup']), 'HG1002'],
     ['a port of 0', endpoints('d/shop', 0, ['10.0.0.1']), 'HG1002'],
     ['a peer whose name is more than one line', peer('us\nevil', []), 'HG1002'],
+    [
+      'a cluster with no cluster’s name',
+      split('shop.example', [{ path: '/', fallbacks: ['e\u00f5'], shares: [] }]),
+      'HG1002',
+    ],
     ['more targets than a draw has', split('shop.example', [{ path: '/', shares: nine }]), 'HG5005'],
     [
       'a certificate for more hosts than one entry of the list can name',
