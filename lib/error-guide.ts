@@ -57,6 +57,10 @@ const guide: Readonly<Record<Code, Explanation>> = {
     what: 'A known field or annotation is not honoured by this version.',
     mend: 'Remove it, or do without; where it would protect, the object is refused rather than served without it.',
   },
+  HG1011: {
+    what: 'Settings do not go together that are each right by themselves, for example a path of a host whose TLS is passed through.',
+    mend: 'Remove one of them; the error says what is in force.',
+  },
   HG2001: {
     what: 'A flag, an argument or a combination of them is wrong.',
     mend: 'See `--help` of the command.',

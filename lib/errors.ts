@@ -18,6 +18,7 @@ export const codes = {
   HG1008: 'user', // a policy names a cluster or target that does not exist
   HG1009: 'user', // weights sum to 0
   HG1010: 'user', // known field or annotation that is not honoured
+  HG1011: 'user', // settings that are each right and do not go together
   HG2001: 'user', // wrong usage: flag, argument, combination
   HG2002: 'system', // an address cannot be listened on
   HG2003: 'system', // a data folder cannot be read or written

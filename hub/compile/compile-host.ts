@@ -11,7 +11,9 @@ import { type Cover, coverBy, rivalEntries } from './host/cover.ts';
 import { offersFor } from './host/offers.ts';
 import { compare } from '../../lib/compare.ts';
 import { hostOwner } from './host/ownership.ts';
-import { isGranted, policiesFor, type RouteIdentity, type TrafficPolicy } from './policy/attachment.ts';
+import { isGranted, policiesFor, type TrafficPolicy } from './policy/attachment.ts';
+import { encodeBackendSettings } from './policy/backend-settings.ts';
+import { type BareRoute, settlePassthrough } from './policy/passthrough.ts';
 import { encodeTraffic } from './policy/values.ts';
 import { settle, type Settled } from './policy/settle.ts';
 import { sortStatuses } from './status.ts';
@@ -19,12 +21,6 @@ import type { CompiledHost, FieldOrigin, ObjectStatus } from './types.ts';
 
 /** The entry of the body that every recipient without a variant gets. */
 const COMMON = '';
-
-/** A route before policy. */
-interface BareRoute {
-  readonly route: Omit<Route, 'traffic' | 'backendSettings'>;
-  readonly identity: RouteIdentity;
-}
 
 /**
  * Everything that a host compiles to; undefined where no member's Ingress names it. Pure: the same state gives
@@ -94,6 +90,7 @@ function bareRoute(
   return {
     route: { id: routeId(host, pathType, path), pathType, path, contributions: parts.map((part) => part.contribution) },
     identity: { host, path, namespace, ingresses: new Set(offers.map(({ ingress }) => ingress)) },
+    offers,
   };
 }
 
@@ -120,7 +117,7 @@ class Bodies {
   readonly #declaring: ReadonlySet<string>;
   readonly #fleetWide: readonly TrafficPolicy[];
   readonly #byMember: ReadonlyMap<string, readonly TrafficPolicy[]>;
-  readonly #settled = new Map<string, readonly Settled[]>();
+  readonly #settled = new Map<string, readonly (Settled | undefined)[]>();
   readonly #encoded = new Map<string, Resource>();
 
   constructor(
@@ -143,7 +140,7 @@ class Bodies {
 
   /** Clusters that may serve the host, ascending. */
   candidates(): string[] {
-    const anywhere = this.#settle(COMMON).some(({ values }) => values.exposure === 'Everywhere');
+    const anywhere = this.#settle(COMMON).some((one) => one?.values.exposure === 'Everywhere');
     const clusters = anywhere ? this.#state.members.keys() : new Set([...this.#declaring, ...this.#byMember.keys()]);
     return [...clusters].sort(compare);
   }
@@ -156,16 +153,16 @@ class Bodies {
     const governed = this.#byMember.has(entry) ? entry : COMMON;
     const settled = this.#settle(governed);
     const declares = entry === COMMON || this.#declaring.has(entry);
-    const exposed = settled.map(({ values }) => declares || values.exposure === 'Everywhere');
+    const exposed = settled.map((one) => one !== undefined && (declares || one.values.exposure === 'Everywhere'));
     if (!exposed.includes(true)) return undefined;
     const key = `${governed}\0${exposed.join()}`;
     const known = this.#encoded.get(key);
     if (known !== undefined) return known;
-    const routes = this.#routes.flatMap(({ route }, at): Route[] =>
-      exposed[at] === true
-        ? [{ ...route, traffic: encodeTraffic(settled[at]?.values ?? {}), backendSettings: undefined }]
-        : [],
-    );
+    const routes = this.#routes.flatMap(({ route }, at): Route[] => {
+      if (exposed[at] !== true) return [];
+      const values = settled[at]?.values ?? {};
+      return [{ ...route, traffic: encodeTraffic(values), backendSettings: encodeBackendSettings(values) }];
+    });
     const body = this.#encode(routes);
     this.#encoded.set(key, body);
     return body;
@@ -181,18 +178,20 @@ class Bodies {
     return resource('host', this.#host, Host.encode(message).finish());
   }
 
-  /** Per route, in their order. */
-  #settle(entry: string): readonly Settled[] {
+  /** Per route, in their order; undefined for one that is not served. */
+  #settle(entry: string): readonly (Settled | undefined)[] {
     const known = this.#settled.get(entry);
     if (known !== undefined) return known;
     const policies = [...this.#fleetWide, ...(entry === COMMON ? [] : (this.#byMember.get(entry) ?? []))];
-    const settled = this.#routes.map(({ route, identity }) => {
+    const apart = this.#routes.map(({ route, identity }) => {
       const result = settle(this.#state, identity, policies);
       const origins = this.origins.get(route.id) ?? new Map<string, readonly FieldOrigin[]>();
       this.origins.set(route.id, origins.set(entry, result.origins));
       this.statuses.push(...result.statuses);
       return result;
     });
+    const { settled, statuses } = settlePassthrough(this.#routes, apart, entry === COMMON ? undefined : entry);
+    this.statuses.push(...statuses);
     this.#settled.set(entry, settled);
     return settled;
   }

@@ -3,8 +3,10 @@ import { parseAddress } from '../../lib/config/address.ts';
 import { ANY_HOST, validHost } from '../../lib/domain/host-name.ts';
 import { routePath, validRulePath } from '../../lib/domain/path.ts';
 import { resourceTypes, type ResourceType } from '../../lib/domain/resource-types.ts';
-import { HeadgateError, unreachable } from '../../lib/errors.ts';
+import { type Code, HeadgateError, unreachable } from '../../lib/errors.ts';
 import { isLabel } from '../../lib/identity/identity.ts';
+import { issueFaults } from '../../lib/manifest/issue-faults.ts';
+import { fieldPath } from '../../lib/manifest/yaml-documents.ts';
 import { policyKinds } from '../../lib/policy/schemas.ts';
 import type { Resource } from '../../lib/sync/index.ts';
 import { HostSplit, PathType } from '../../proto/gen/headgate/v1/configured.ts';
@@ -34,8 +36,8 @@ const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u;
  * Judges a reported resource anew: the agent did it before, but a hub believes no agent. A body of a type that
  * this hub does not know passes as it is. An ingress comes back decoded.
  *
- * @throws HeadgateError HG3006 when it cannot be decoded or its name is not its body's, HG1002 when a field is
- * out of range. `field` says which.
+ * @throws HeadgateError HG3006 when it cannot be decoded or its name is not its body's, HG1002, or the code of a
+ * policy's own rule, when a field is out of range. `field` says which.
  */
 export function checkReport({ type, name, body }: Resource): Ingress | undefined {
   if (body.length > MAX_BODY_BYTES) fail('HG1002', `its body has ${body.length} bytes; at most ${MAX_BODY_BYTES}`);
@@ -159,8 +161,8 @@ function checkPolicy(name: string, body: Uint8Array): void {
     return fail('HG3006', 'is not JSON', 'spec_json', thrown);
   }
   const parsed = known.spec.safeParse(spec);
-  const issue = parsed.error?.issues[0];
-  if (issue !== undefined) fail('HG1002', issue.message, ['spec', ...issue.path].join('.'));
+  const [fault] = parsed.error === undefined ? [] : issueFaults(parsed.error, spec);
+  if (fault !== undefined) fail(fault.code, fault.message, fieldPath(['spec', ...fault.path]));
 }
 
 function decode<T>(message: { decode(body: Uint8Array): T }, body: Uint8Array): T {
@@ -197,6 +199,6 @@ function isSubdomain(text: string): boolean {
   return text.length <= 253 && subdomain.test(text);
 }
 
-function fail(code: 'HG1002' | 'HG3006', message: string, field?: string, cause?: unknown): never {
+function fail(code: Code, message: string, field?: string, cause?: unknown): never {
   throw new HeadgateError(code, message, { ...(field === undefined ? {} : { field }), cause });
 }

@@ -3,6 +3,7 @@ import { HeadgateError, unreachable, type Code } from '../errors.ts';
 import { API_VERSION, laterKinds, policyKinds, type PolicyKind } from '../policy/schemas.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { slicesOfEndpoints } from './endpoints.ts';
+import { issueFaults } from './issue-faults.ts';
 import { objectTitle, type Manifest, type ObjectRef } from './manifest.ts';
 import { quoted } from './quoted.ts';
 import {
@@ -36,9 +37,6 @@ export interface ParsedManifests {
   readonly documents: readonly Manifest[];
   readonly errors: readonly ManifestError[];
 }
-
-/** Faults told of one document; the rest of a document that is wholly wrong helps nobody. */
-const MOST_ISSUES = 20;
 
 const kinds = {
   Ingress: { group: 'networking.k8s.io', apiVersion: 'networking.k8s.io/v1', namespaced: true },
@@ -269,36 +267,11 @@ class DocumentReader {
   #check<S extends z.ZodType>(schema: S, value: unknown, path: readonly string[]): z.output<S> | undefined {
     const result = schema.safeParse(value);
     if (!result.success) {
-      for (const issue of result.error.issues.slice(0, MOST_ISSUES)) this.#issue(issue, value, path);
+      for (const fault of issueFaults(result.error, value))
+        this.#fail([...path, ...fault.path], fault.message, fault.remedy, fault.code);
       return undefined;
     }
     return this.errors.length > 0 ? undefined : result.data;
-  }
-
-  #issue(issue: z.core.$ZodIssue, value: unknown, path: readonly string[]): void {
-    const at = [...path, ...issue.path];
-    if (issue.code === 'unrecognized_keys') {
-      for (const key of issue.keys.slice(0, MOST_ISSUES)) {
-        this.#fail([...at, key], 'unknown field', 'correct its spelling or indentation, or remove it');
-      }
-      return;
-    }
-    const found = issue.path.reduce<unknown>(
-      (part, key) =>
-        typeof part === 'object' && part !== null ? (part as Record<PropertyKey, unknown>)[key] : undefined,
-      value,
-    );
-    if (issue.code === 'invalid_type' && (found === undefined || found === null)) {
-      this.#fail(at, 'is missing', `give it (${issue.expected})`);
-    } else if (issue.code === 'invalid_type' && issue.expected === 'string') {
-      this.#fail(at, `must be a string, not ${article(typeName(found))}`, 'put the value in quotes');
-    } else if (issue.code === 'invalid_type') {
-      this.#fail(at, `must be ${article(issue.expected)}, not ${article(typeName(found))}`, 'correct the value');
-    } else if (issue.code === 'custom' && issue.params?.['code'] === 'HG1009') {
-      this.#fail(at, issue.message, String(issue.params['remedy']), 'HG1009');
-    } else {
-      this.#fail(at, issue.message.replace(/^Invalid /, 'invalid '), 'correct the value');
-    }
   }
 
   #fail(path: readonly PropertyKey[], message: string, remedy: string, code: Code = 'HG1002'): void {
@@ -347,13 +320,4 @@ function isKubernetesKind(kind: string): kind is KubernetesKind {
 
 function isPolicyKind(kind: string): kind is PolicyKind {
   return Object.hasOwn(policyKinds, kind);
-}
-
-/** What a value is, never the value: it may be a secret. */
-function typeName(value: unknown): string {
-  return Array.isArray(value) ? 'array' : typeof value;
-}
-
-function article(name: string): string {
-  return `${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name}`;
 }

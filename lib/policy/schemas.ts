@@ -1,28 +1,11 @@
 import { z } from 'zod';
+import { MAX_SHARES } from '../split/types.ts';
+import { backendFields, checkPassthrough } from './backend-fields.ts';
+import { duration } from './duration.ts';
+import { hostPattern, label } from './names.ts';
 
 /** Group and version of every Headgate kind. */
 export const API_VERSION = 'headgate.dev/v1alpha1';
-
-const label = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be an RFC 1123 label');
-const hostPattern = z
-  .string()
-  .max(253)
-  .regex(
-    /^(\*\.)?([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/,
-    'must be a lower-case host name, or "*." and one',
-  );
-
-/** "30s", "10m", "1h30m", "250ms" to milliseconds: Gateway API's duration (GEP-2257). */
-const duration = z
-  .string()
-  .regex(/^([0-9]{1,5}(h|m|s|ms)){1,4}$/, 'must be a duration such as 30s, 10m or 1h30m')
-  .transform((text) => {
-    const unit = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const;
-    let total = 0;
-    for (const [, amount, name] of text.matchAll(/([0-9]+)(h|ms|m|s)/g))
-      total += Number(amount) * unit[name as keyof typeof unit];
-    return total;
-  });
 
 const targetRef = z.strictObject({
   group: z.string().max(253),
@@ -51,22 +34,44 @@ const tier = z
     message: 'weights sum to 0',
     path: ['clusters'],
     params: { code: 'HG1009', remedy: 'give at least one cluster a weight, or cordon the clusters instead' },
+  })
+  .refine((value) => namesWithWeight(value.clusters).size <= MAX_SHARES, {
+    message: `gives more than ${MAX_SHARES} clusters a weight`,
+    path: ['clusters'],
+    params: { code: 'HG5005', remedy: `name at most ${MAX_SHARES} with a weight; others may follow in a further tier` },
   });
+
+function namesWithWeight(
+  clusters: readonly { readonly name?: string | undefined; readonly weight: number }[],
+): ReadonlySet<string> {
+  return new Set(clusters.flatMap(({ name, weight }) => (name === undefined || weight === 0 ? [] : [name])));
+}
 
 const trafficFields = {
   exposure: z.enum(['Declared', 'Everywhere']).optional(),
   tiers: z.array(tier).min(1).max(16).optional(),
   onStale: z.strictObject({ after: duration, action: z.enum(['Keep', 'Deweight', 'Drop']) }).optional(),
-  affinity: z.strictObject({ cookie: z.boolean().default(true), drain: duration.default(600_000) }).optional(),
+  affinity: z
+    .strictObject({
+      cookie: z.boolean().default(true),
+      drain: duration.default(600_000),
+      endpoint: z.boolean().optional(),
+    })
+    .optional(),
+  ...backendFields,
 };
 
+const trafficSection = z.strictObject(trafficFields).superRefine(checkPassthrough);
+
 /** Fields written straight into spec are defaults. */
-export const trafficPolicySpec = z.strictObject({
-  targetRefs: z.array(targetRef).max(16).default([]),
-  ...trafficFields,
-  defaults: z.strictObject(trafficFields).optional(),
-  overrides: z.strictObject(trafficFields).optional(),
-});
+export const trafficPolicySpec = z
+  .strictObject({
+    targetRefs: z.array(targetRef).max(16).default([]),
+    ...trafficFields,
+    defaults: trafficSection.optional(),
+    overrides: trafficSection.optional(),
+  })
+  .superRefine(checkPassthrough);
 
 const hostClaimSpec = z.strictObject({
   hosts: z.array(hostPattern).min(1).max(256),

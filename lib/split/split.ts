@@ -7,8 +7,8 @@ import { type Grade, grades, usability, type Usability } from './usability.ts';
 /**
  * Where new requests for one route go that enter at `input.self`. Pure and deterministic: the order of maps
  * does not matter. Without tiers the entry serves itself first, then the others in proportion to their ready
- * endpoints (at most `MAX_SHARES` of them); with tiers only clusters that a tier gives a weight are ever used. Graded: fresh clusters, else
- * stale ones that policy deweights, else cordoned ones, else nothing (503).
+ * endpoints; with tiers only clusters that a tier gives a weight are ever used. No more than `MAX_SHARES` get
+ * a share. Graded: fresh clusters, else stale ones that policy deweights, else cordoned ones, else nothing (503).
  */
 export function splitRoute(input: SplitInput): SplitResult {
   const asked = askedClusters(input);
@@ -17,7 +17,9 @@ export function splitRoute(input: SplitInput): SplitResult {
   const usable = (cluster: string) => grade !== undefined && use.get(cluster)?.grade === grade;
   const tiers = input.traffic?.tiers ?? [];
   const outcome =
-    tiers.length === 0 ? localFirst(input, asked.filter(usable)) : shareByTiers(tiers, usable, input.now, input.memory);
+    tiers.length === 0
+      ? localFirst(input, asked.filter(usable))
+      : capShares(shareByTiers(tiers, usable, input.now, input.memory));
 
   const shares = [...outcome.shares]
     .map(([cluster, share]) => ({ cluster, share }))
@@ -69,6 +71,25 @@ function localFirst(input: SplitInput, usable: readonly string[]): TierOutcome {
   const shares = largest.map((cluster, index): [string, number] => [cluster, parts[index] ?? 0]);
   const left = usable.slice(MAX_SHARES).map((cluster) => `${cluster}: ${MAX_SHARES} others have more ready endpoints`);
   return { ...base, reasons: left, shares: new Map(shares.filter(([, part]) => part > 0)) };
+}
+
+/** The largest shares take those of the others, each in its proportion; the others go on as fallbacks. */
+function capShares(outcome: TierOutcome): TierOutcome {
+  if (outcome.shares.size <= MAX_SHARES) return outcome;
+  const ordered = [...outcome.shares].sort(([a, x], [b, y]) => y - x || compare(a, b));
+  const largest = ordered.slice(0, MAX_SHARES);
+  const parts = apportion(
+    SHARE_UNITS,
+    largest.map(([, share]) => share),
+  );
+  return {
+    ...outcome,
+    shares: new Map(largest.map(([cluster], index) => [cluster, parts[index] ?? 0])),
+    reasons: [
+      ...outcome.reasons,
+      ...ordered.slice(MAX_SHARES).map(([cluster]) => `${cluster}: ${MAX_SHARES} others have more weight`),
+    ],
+  };
 }
 
 /**

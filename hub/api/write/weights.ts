@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { HeadgateError } from '../../../lib/errors.ts';
 import { type ObjectRef, objectTitle } from '../../../lib/manifest/manifest.ts';
 import { policyKinds } from '../../../lib/policy/schemas.ts';
+import { MAX_SHARES } from '../../../lib/split/types.ts';
 import { pathsOf } from '../../compile/policy/attachment.ts';
 import type { HubView } from '../../view.ts';
 import type { Caller } from '../caller.ts';
@@ -54,6 +55,12 @@ function checkWeights(view: HubView, weights: WeightsRequest['weights']): void {
     throw new HeadgateError('HG1008', `there is no cluster ${JSON.stringify(name.slice(0, 63))}`, {
       field: 'weights',
       remedy: `the fleet has ${members.size === 0 ? 'no cluster' : [...members.keys()].sort().join(', ')}`,
+    });
+  }
+  if (Object.values(weights).filter((weight) => weight > 0).length > MAX_SHARES) {
+    throw new HeadgateError('HG5005', `at most ${MAX_SHARES} clusters can share a route`, {
+      field: 'weights',
+      remedy: 'give fewer clusters a weight, or write a TrafficPolicy with several tiers',
     });
   }
   if (Object.values(weights).every((weight) => weight === 0)) {

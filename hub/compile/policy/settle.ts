@@ -10,9 +10,11 @@ export interface Settled {
   readonly origins: readonly FieldOrigin[];
   /** Policies that lost a field to one of their own level. */
   readonly statuses: readonly ObjectStatus[];
+  /** Who sets a field, the winner first. */
+  readonly bids: ReadonlyMap<string, readonly Bid[]>;
 }
 
-interface Bid {
+export interface Bid {
   readonly policy: TrafficPolicy;
   readonly level: Level;
   readonly override: boolean;
@@ -25,13 +27,28 @@ const defaults = {
   tiers: 'local first',
   onStale: { action: 'Keep' },
   affinity: 'none',
+  timeouts: 'default',
+  retries: 'default',
+  balance: 'default',
+  healthCheck: 'default',
+  outlier: 'default',
+  slowStart: 'none',
+  limits: 'none',
+  backendProtocol: 'default',
+  backendTLS: 'none',
+  proxyProtocol: 'none',
+  passthrough: false,
 } as const satisfies Record<TrafficField, unknown>;
 
-const unset: Settled = {
-  values: {},
-  origins: trafficFields.map((field) => ({ field, value: defaults[field], winner: 'default', losers: [] })),
-  statuses: [],
-};
+/** One object for each field that nobody sets, whatever the route. */
+const unsetOrigins = trafficFields.map((field): FieldOrigin => ({
+  field,
+  value: defaults[field],
+  winner: 'default',
+  losers: [],
+}));
+
+const unset: Settled = { values: {}, origins: unsetOrigins, statuses: [], bids: new Map() };
 
 /**
  * Settles a route's fields, each apart (GEP-713). Overrides beat defaults, and among overrides the level
@@ -45,17 +62,18 @@ export function settle(state: FleetState, route: RouteIdentity, policies: readon
     return level === undefined ? [] : [...bidsOf(state, policy, level)];
   });
   if (bids.length === 0) return unset;
-  bids.sort(byPrecedence);
+  const byField = Map.groupBy(bids.sort(byPrecedence), ({ field }): string => field);
   const values: Record<string, unknown> = {};
   const statuses: ObjectStatus[] = [];
-  const origins = trafficFields.map((field): FieldOrigin => {
-    const [winner, ...losers] = bids.filter((bid) => bid.field === field);
-    if (winner === undefined) return { field, value: defaults[field], winner: 'default', losers: [] };
-    values[field] = winner.value;
+  const origins = unsetOrigins.map((origin): FieldOrigin => {
+    const [winner, ...losers] = byField.get(origin.field) ?? [];
+    if (winner === undefined) return origin;
+    const { field, value } = winner;
+    values[field] = value;
     for (const loser of losers) if (disagree(winner, loser)) statuses.push(disagreement(winner, loser, route));
-    return { field, value: winner.value, winner: describe(winner), losers: [...new Set(losers.map(describe))] };
+    return { field, value: shown(value), winner: describe(winner), losers: [...new Set(losers.map(describe))] };
   });
-  return { values, origins, statuses };
+  return { values, origins, statuses, bids: byField };
 }
 
 function* bidsOf(state: FleetState, policy: TrafficPolicy, level: Level): Iterable<Bid> {
@@ -97,14 +115,24 @@ function disagreement(winner: Bid, loser: Bid, route: RouteIdentity): ObjectStat
     accepted: true,
     reason: 'Conflicted',
     code: 'HG1007',
-    field: `spec.${loser.override ? 'overrides.' : ''}${loser.field}`,
+    field: fieldOf(loser),
     message: `${describe(winner)} sets ${loser.field} of ${route.host}${route.path} otherwise and comes first`,
     remedy: 'set the field in one of the two, or to the same value in both',
   });
 }
 
+/** As people read it: of certificates how many, since they fill pages. */
+function shown(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('ca' in value) || typeof value.ca !== 'string') return value;
+  return { ...value, ca: `${value.ca.split('-----BEGIN ').length - 1} certificates` };
+}
+
+export function fieldOf({ override, field }: Bid): string {
+  return `spec.${override ? 'overrides.' : ''}${field}`;
+}
+
 /** "TrafficPolicy shop/shop at hub", "… in cluster eu". */
-function describe({ policy, override }: Bid): string {
+export function describe({ policy, override }: Bid): string {
   const where = policy.clusterScope === undefined ? 'at hub' : `in cluster ${policy.clusterScope}`;
   return `${policy.kind} ${policy.namespace}/${policy.name} ${where}${override ? ' (overrides)' : ''}`;
 }

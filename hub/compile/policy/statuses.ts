@@ -2,7 +2,9 @@ import type { TrafficPolicySpec } from '../../../lib/policy/schemas.ts';
 import { Host } from '../../../proto/gen/headgate/v1/configured.ts';
 import { routeTarget } from '../../fleet/route-target.ts';
 import type { CommittedPolicy, FleetState } from '../../fleet/state.ts';
+import { MAX_SHARES } from '../../../lib/split/types.ts';
 import { isKnownGroup, pathsOf, type TargetRef, type TrafficPolicy } from './attachment.ts';
+import { resolveTiers } from './values.ts';
 import { policyStatus, sortStatuses } from '../status.ts';
 import type { CompiledHost, ObjectStatus } from '../types.ts';
 
@@ -86,8 +88,22 @@ function* clusterStatuses(state: FleetState, policy: TrafficPolicy): Iterable<Ob
       const names = tier.clusters.flatMap(({ name }) => name ?? []);
       for (const name of unknownClusters(state, names))
         yield unknownCluster(policy, name, `${where}.tiers[${at}].clusters`);
+      const weighted = resolveTiers(state, [tier])?.[0]?.clusters.filter(({ weight }) => weight > 0) ?? [];
+      if (weighted.length > MAX_SHARES) yield tooMany(policy, weighted.length, `${where}.tiers[${at}].clusters`);
     }
   }
+}
+
+/** The split itself keeps to the limit, so what is served goes on. */
+function tooMany(policy: TrafficPolicy, clusters: number, field: string): ObjectStatus {
+  return policyStatus(policy, {
+    accepted: true,
+    reason: 'PartiallyProgrammed',
+    code: 'HG5005',
+    field,
+    message: `${clusters} clusters have a weight here; the ${MAX_SHARES} with the largest share the requests, the others are fallbacks`,
+    remedy: `let its selectors match at most ${MAX_SHARES} clusters, or spread them over several tiers`,
+  });
 }
 
 function unknownClusters(state: FleetState, names: readonly string[]): string[] {

@@ -4,15 +4,28 @@ import type { FleetState } from '../../fleet/state.ts';
 import { compare } from '../../../lib/compare.ts';
 
 /** Fields that a TrafficPolicy may set, each settled apart. */
-export const trafficFields = ['exposure', 'tiers', 'onStale', 'affinity'] as const;
+export const trafficFields = [
+  'exposure',
+  'tiers',
+  'onStale',
+  'affinity',
+  'timeouts',
+  'retries',
+  'balance',
+  'healthCheck',
+  'outlier',
+  'slowStart',
+  'limits',
+  'backendProtocol',
+  'backendTLS',
+  'proxyProtocol',
+  'passthrough',
+] as const satisfies readonly (keyof TrafficPolicySpec)[];
 export type TrafficField = (typeof trafficFields)[number];
 
 /** Settled fields as a policy writes them, with clusters for selectors; durations in milliseconds. */
-export interface TrafficValues {
-  readonly exposure?: 'Declared' | 'Everywhere';
+export interface TrafficValues extends Readonly<Pick<TrafficPolicySpec, Exclude<TrafficField, 'tiers'>>> {
   readonly tiers?: readonly ResolvedTier[];
-  readonly onStale?: NonNullable<TrafficPolicySpec['onStale']>;
-  readonly affinity?: NonNullable<TrafficPolicySpec['affinity']>;
 }
 
 export interface ResolvedTier {
@@ -52,9 +65,10 @@ function selected(state: FleetState, selector: Readonly<Record<string, string>>)
 
 /** undefined where every field has its default. */
 export function encodeTraffic(values: TrafficValues): Traffic | undefined {
-  const { exposure, tiers, onStale, affinity } = values;
+  const { exposure, tiers, onStale, affinity, passthrough } = values;
   const everywhere = exposure === 'Everywhere';
-  const sticky = affinity?.cookie === true;
+  // A cookie cannot be seen in what passes through.
+  const sticky = affinity?.cookie === true && passthrough !== true;
   if (!everywhere && tiers === undefined && onStale === undefined && !sticky) return undefined;
   return {
     tiers: (tiers ?? []).map((tier): Tier => ({

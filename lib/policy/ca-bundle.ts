@@ -1,0 +1,38 @@
+import { X509Certificate } from 'node:crypto';
+import { z } from 'zod';
+
+const MOST_BYTES = 64 * 1024;
+const MOST_CERTIFICATES = 16;
+const block = /-----BEGIN ([A-Z0-9 ]+)-----[^-]+-----END \1-----/g;
+const remedy = 'write the certificates of the CAs one after another, each from its BEGIN to its END line';
+
+/**
+ * 1 to 16 certificates in PEM, which comes out anew from what was read: whatever stands around them goes no
+ * further (RFC 7468, 2). No part of the text is repeated in a fault, since it may be a key.
+ */
+export const caBundle = z.string().transform((text, context): string => {
+  const read = readBundle(text);
+  if (typeof read !== 'string') return read.pem;
+  context.addIssue({ code: 'custom', message: read, params: { remedy } });
+  return z.NEVER;
+});
+
+/** @returns what is wrong, or the bundle. */
+function readBundle(text: string): string | { readonly pem: string } {
+  if (Buffer.byteLength(text) > MOST_BYTES) return `must have at most ${MOST_BYTES} bytes`;
+  const blocks = [...text.matchAll(block)];
+  if (blocks.some(([, label]) => label !== 'CERTIFICATE')) return 'must hold certificates alone, no keys';
+  // A block that is not closed, or has a stray dash, is none of those found.
+  if (blocks.length !== text.split('-----BEGIN ').length - 1) return 'holds a PEM block that is not complete';
+  if (blocks.length === 0 || blocks.length > MOST_CERTIFICATES)
+    return `must hold 1 to ${MOST_CERTIFICATES} certificates in PEM`;
+  const certificates: string[] = [];
+  for (const [at, [pem]] of blocks.entries()) {
+    try {
+      certificates.push(new X509Certificate(pem).toString());
+    } catch {
+      return `certificate ${at + 1} cannot be read`;
+    }
+  }
+  return { pem: certificates.join('') };
+}
