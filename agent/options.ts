@@ -23,6 +23,8 @@ export interface AgentOptions {
   readonly listenNodes: Address | undefined;
   readonly proxyProtocol: boolean;
   readonly tlsPassthrough: boolean;
+  /** `ADDRESS/PREFIX` of proxies whose word on the client is believed. */
+  readonly trustedHops: readonly string[];
   readonly keyFile: string | undefined;
   readonly ops: Address;
   /** Path, or a name to look up in PATH. */

@@ -26,6 +26,7 @@ test('what would stop a first start is found before anything is made', async () 
     listenNodes: undefined,
     proxyProtocol: false,
     tlsPassthrough: false,
+    trustedHops: [],
     keyFile: undefined,
     ops: any,
     haproxy: 'haproxy',

@@ -71,6 +71,7 @@ function longRunning(program: Command): void {
     .option('--advertise <address>', 'where other clusters reach the gateway listener')
     .option('--listen-nodes <address>', 'where node agents apart connect')
     .option('--proxy-protocol', 'clients come with PROXY protocol')
+    .option('--trusted-hops <ranges>', 'CIDR[,CIDR…] of proxies whose X-Forwarded-* (and PROXY protocol) is believed')
     .option('--tls-passthrough', 'hosts may pass TLS through')
     .option('--key-file <file>', 'key that seals private keys at rest')
     .option('--ops <address>', '/livez, /readyz, /metrics', '127.0.0.1:7482')

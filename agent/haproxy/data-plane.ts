@@ -7,6 +7,8 @@ export interface Listeners {
   readonly gateway: string;
   readonly proxyProtocol: boolean;
   readonly tlsPassthrough: boolean;
+  /** Whose word on the client is believed, `ADDRESS/PREFIX`; nobody's where undefined. */
+  readonly trustedHops?: readonly string[];
 }
 
 /** PEM. The gateway link's own CA and leaf; the leaf's CN and DNS SAN are <cluster>.gateway.headgate. */

@@ -33,6 +33,7 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
           gateway: formatAddress(options.listenGateway),
           proxyProtocol: options.proxyProtocol,
           tlsPassthrough: options.tlsPassthrough,
+          trustedHops: options.trustedHops,
         },
         gateway: identity.current().gateway,
         spares: SPARES,

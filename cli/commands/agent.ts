@@ -8,7 +8,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import { createLog } from '../../lib/log.ts';
 import { withConfigFile } from '../config-file.ts';
-import { address, label, parseFlags } from '../flags.ts';
+import { address, addressRanges, label, parseFlags } from '../flags.ts';
 import type { Globals } from '../globals.ts';
 import { printReady, untilSignal } from '../run.ts';
 
@@ -38,6 +38,7 @@ const agentFlags = z.object({
   listenNodes: address.optional(),
   proxyProtocol: z.boolean().default(false),
   tlsPassthrough: z.boolean().default(false),
+  trustedHops: addressRanges.default([]),
   keyFile: z.string().optional(),
   ops: address,
   haproxy: z.string().min(1),

@@ -24,6 +24,8 @@ export const files = {
 export const PROBE_PATH = '/headgate/probe';
 /** Names the route of a request that crosses, or of a probe, by its id; lower-case as HTTP/2 has it. */
 export const ROUTE_HEADER = 'x-headgate-route';
+/** Tells the client's address of a request that crosses. */
+export const CLIENT_HEADER = 'x-headgate-client';
 
 /** Unix sockets, relative to the same folder. */
 export const sockets = {

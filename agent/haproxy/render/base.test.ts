@@ -8,6 +8,16 @@ const rest = { cluster: 'eu', gatewayCertificate: '', gatewayCa: '', defaultCert
 test.each([
   ['plain', { ...listeners, proxyProtocol: false, tlsPassthrough: false }],
   ['chained', { ...listeners, proxyProtocol: true, tlsPassthrough: true }],
+  [
+    'hops',
+    {
+      ...listeners,
+      https: '[::]:8443',
+      proxyProtocol: true,
+      tlsPassthrough: true,
+      trustedHops: ['10.0.0.0/8', '2001:db8::1/128'],
+    },
+  ],
 ])('the fixed rules, %s', async (name, listeners) => {
   await expect(baseFile({ ...rest, listeners })).toMatchFileSnapshot(`testdata/base-${name}.cfg`);
 });

@@ -1,10 +1,12 @@
 import type { Fixed } from '../model/desired.ts';
 import { files, mapFile, sockets } from '../model/names.ts';
+import { bind } from './bind.ts';
 import { indent } from './indent.ts';
 import { answers, forwarding, framing } from './rules/headers.ts';
 import { normalForm } from './rules/normal-form.ts';
 import { routing } from './rules/routing.ts';
 import { affinityAnswer, draw, targets } from './rules/splitting.ts';
+import { clientBehindHops, forwardingBehindHops, hopAcl, onlyHops } from './rules/trusted-hops.ts';
 
 // The fixed set of rules. They hold no name of any host, route, service or cluster: what differs between
 // configurations is in the maps. Rules are ordered so that a plain request meets few of them.
@@ -13,12 +15,17 @@ import { affinityAnswer, draw, targets } from './rules/splitting.ts';
 export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners'>): string[] {
   const proxied = listeners.proxyProtocol ? ' accept-proxy' : '';
   const tls = `ssl crt-list ${files.crtList} alpn h2,http/1.1`;
+  const { trustedHops = [] } = listeners;
+  const hops = trustedHops.length > 0;
+  const proxies = hops ? [...hopAcl(trustedHops), ...(listeners.proxyProtocol ? [onlyHops] : [])] : [];
   const rules = [
+    ...proxies,
+    ...(hops ? clientBehindHops : []),
     ...framing,
     ...normalForm,
     ...routing,
     ...draw,
-    ...forwarding,
+    ...(hops ? forwardingBehindHops : forwarding),
     ...targets,
     ...answers,
     ...affinityAnswer(cluster),
@@ -26,7 +33,7 @@ export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners
   if (!listeners.tlsPassthrough) {
     return [
       'frontend entry',
-      ...indent([`bind ${listeners.http}${proxied}`, `bind ${listeners.https} ${tls}${proxied}`, ...rules]),
+      ...indent([`${bind(listeners.http)}${proxied}`, `${bind(listeners.https)} ${tls}${proxied}`, ...rules]),
     ];
   }
   return [
@@ -35,7 +42,8 @@ export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners
       'mode tcp',
       // A default that is for HTTP only.
       'no option idle-close-on-response',
-      `bind ${listeners.https}${proxied}`,
+      `${bind(listeners.https)}${proxied}`,
+      ...(listeners.proxyProtocol ? proxies : []),
       'tcp-request inspect-delay 5s',
       `tcp-request content set-var(sess.passthrough) req.ssl_sni,lower,map_str(${mapFile('passthrough')})`,
       'tcp-request content accept if { req.ssl_hello_type 1 }',
@@ -46,7 +54,7 @@ export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners
     ...indent(['mode tcp', `server terminate unix@${sockets.terminate} send-proxy-v2`]),
     'frontend entry',
     ...indent([
-      `bind ${listeners.http}${proxied}`,
+      `${bind(listeners.http)}${proxied}`,
       `bind unix@${sockets.terminate} mode 600 ${tls} accept-proxy`,
       ...rules,
     ]),

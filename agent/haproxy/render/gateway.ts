@@ -1,5 +1,6 @@
 import type { Fixed } from '../model/desired.ts';
-import { files, mapFile, NOTHING, PROBE_PATH, ROUTE_HEADER } from '../model/names.ts';
+import { CLIENT_HEADER, files, mapFile, NOTHING, PROBE_PATH, ROUTE_HEADER } from '../model/names.ts';
+import { bind } from './bind.ts';
 import { indent } from './indent.ts';
 
 /**
@@ -12,7 +13,7 @@ export function gateway({ listeners }: Pick<Fixed, 'listeners'>): string[] {
   return [
     'frontend gateway',
     ...indent([
-      `bind ${listeners.gateway} ssl crt ${files.gatewayCertificate} ca-file ${files.gatewayCa} verify required alpn h2,http/1.1`,
+      `${bind(listeners.gateway)} ssl crt ${files.gatewayCertificate} ca-file ${files.gatewayCa} verify required alpn h2,http/1.1`,
       `http-request return status 403 content-type text/plain string "unknown gateway\\n" if !{ ssl_c_s_dn(CN),map_str(${mapFile('peer')}) -m found }`,
       `http-request set-var(txn.slot) req.fhdr(${ROUTE_HEADER}),map_str(${mapFile('gateway')})`,
       `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} !{ req.fhdr(${ROUTE_HEADER}) -m found }`,
@@ -21,6 +22,8 @@ export function gateway({ listeners }: Pick<Fixed, 'listeners'>): string[] {
       // Over HTTP/2 a 200 agrees to an upgrade (RFC 8441, section 5), which a backend that answers 200 has not done.
       'http-request set-var(txn.upgrade) req.fhdr(upgrade)',
       'http-response set-status 502 if { var(txn.upgrade) -m found } { status 200:299 }',
+      // For logs and hashes by source here, and for what is told to pods of the connection.
+      `http-request set-src req.hdr_ip(${CLIENT_HEADER}) if { req.hdr_ip(${CLIENT_HEADER}) -m found }`,
       'http-request del-header x-headgate- -m beg',
       'use_backend %[var(txn.slot)] if { var(txn.slot),nbsrv gt 0 } or { stopping } { var(txn.slot) -m found }',
       `default_backend ${NOTHING}`,

@@ -1,6 +1,6 @@
 import { HeadgateError } from '../../../lib/errors.ts';
 import type { CertificateEntry, PeerSlot, Server, Slot } from '../model/desired.ts';
-import { files, PROBE_PATH, ROUTE_HEADER } from '../model/names.ts';
+import { CLIENT_HEADER, files, PROBE_PATH, ROUTE_HEADER } from '../model/names.ts';
 import { indent } from './indent.ts';
 import { serverLine } from './server-line.ts';
 
@@ -24,6 +24,7 @@ export function peersFile(peers: readonly PeerSlot[]): string {
         `http-check send meth GET uri ${PROBE_PATH} ver HTTP/1.1 hdr host gateway.headgate`,
         'http-check expect status 200',
         `http-request set-header ${ROUTE_HEADER} %[var(txn.route)]`,
+        `http-request set-header ${CLIENT_HEADER} %[src]`,
       ]),
       ...servers(peer.servers, knownName(peer)),
     ]),

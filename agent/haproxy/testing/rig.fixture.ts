@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ResourceDelta } from '../../../lib/sync/index.ts';
+import type { Listeners } from '../data-plane.ts';
 import type { Change } from '../model/change.ts';
 import type { Fixed } from '../model/desired.ts';
 import { files, sockets } from '../model/names.ts';
@@ -97,12 +98,7 @@ export class Rig implements AsyncDisposable {
     this.#process = process;
   }
 
-  static async start(
-    cluster: string,
-    ca: TestCa,
-    delta: ResourceDelta,
-    flags: { readonly proxyProtocol?: boolean; readonly tlsPassthrough?: boolean } = {},
-  ): Promise<Rig> {
+  static async start(cluster: string, ca: TestCa, delta: ResourceDelta, flags: Partial<Listeners> = {}): Promise<Rig> {
     const none = new Map<string, number>();
     const planner = new Planner({ cluster, assignments: { slots: 64, peerSlots: 4, backends: none, peers: none } });
     const { rejections } = planner.apply(delta);
@@ -115,8 +111,9 @@ export class Rig implements AsyncDisposable {
         http: `127.0.0.1:${await freePort()}`,
         https: `127.0.0.1:${await freePort()}`,
         gateway: `127.0.0.1:${await freePort()}`,
-        proxyProtocol: flags.proxyProtocol ?? false,
-        tlsPassthrough: flags.tlsPassthrough ?? false,
+        proxyProtocol: false,
+        tlsPassthrough: false,
+        ...flags,
       },
       gatewayCertificate: combinedPem(gateway.certificate, gateway.key),
       gatewayCa: ca.certificate,
