@@ -1,6 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
+import { Lingering } from './lingering.ts';
 import type { Mirror } from './mirror.ts';
 import type { Change } from './model/change.ts';
 import type { Planner } from './plan/planner.ts';
@@ -22,8 +23,6 @@ export interface KeeperOptions {
 /** Milliseconds. */
 const LOOK_EVERY = 1_000;
 const REPAIR_EVERY = 30_000;
-/** Routes that went away stay known to the gateway listener for so long. */
-const LINGER = 30_000;
 /** The pool is refilled when nothing was applied for so long, or at once when it is nearly dry. */
 const QUIET = 1_000;
 /** Wait before HAProxy is started again, doubled each time until it has lived for STABLE. */
@@ -40,7 +39,7 @@ const REMEMBERED = 600_000;
 export class Keeper {
   readonly #options: KeeperOptions;
   readonly #pulse: Pulse;
-  readonly #lingering: { readonly routes: readonly string[]; readonly until: number }[] = [];
+  readonly #lingering = new Lingering();
   #wake = new AbortController();
   #problem = '';
   #appliedAt: number;
@@ -99,7 +98,7 @@ export class Keeper {
   applied({ lingering }: Change): void {
     const now = this.#options.clock.now();
     this.#appliedAt = now;
-    if (lingering.length > 0) this.#lingering.push({ routes: lingering, until: now + LINGER });
+    this.#lingering.add(lingering, now);
   }
 
   failed(problem: string): void {
@@ -136,7 +135,7 @@ export class Keeper {
     while (!signal.aborted) {
       const due = Math.min(
         clock.now() + LOOK_EVERY,
-        this.#lingering[0]?.until ?? Infinity,
+        this.#lingering.dueAt ?? Infinity,
         mirror.executor.dueAt ?? Infinity,
       );
       await this.#sleep(Math.max(1, due - clock.now()));
@@ -180,10 +179,8 @@ export class Keeper {
     }
     mirror.process.endReplaced();
     if ((mirror.executor.dueAt ?? Infinity) <= now) await mirror.executor.deleteDrained();
-    for (let next = this.#lingering[0]; next !== undefined && next.until <= now; next = this.#lingering[0]) {
-      this.#lingering.shift();
-      await mirror.carryOut(planner.forget(next.routes));
-    }
+    const gone = this.#lingering.take(now);
+    if (gone.length > 0) await mirror.carryOut(planner.forget(gone));
     await this.#refill(now);
     this.#problem = '';
   }
