@@ -38,9 +38,12 @@ export function renderExplanation(item: ExplainItem): string {
   out.push('  clusters', ...indent([['CLUSTER', 'SHARE', 'ENDPOINTS', 'BACKEND', 'WHY'], ...clusters]));
   if (item.fallbacks.length > 0) out.push(`  fallbacks    ${item.fallbacks.map(cell).join(', ')}`);
   if (item.sticky.length > 0) out.push(`  returning    ${item.sticky.map(cell).join(', ')}`);
-  const fields = item.fields.map(({ field, value, winner, losers }) =>
-    [field, JSON.stringify(value) ?? 'null', winner, losers.join(', ')].map(cell),
-  );
+  const fields = item.fields
+    .filter(({ winner }) => winner !== 'default')
+    .map(({ field, value, winner, losers }) =>
+      [field, JSON.stringify(value) ?? 'null', winner, losers.join(', ')].map(cell),
+    );
+  if (item.fields.length > 0 && fields.length === 0) out.push('  policy       none: everything has its default');
   if (fields.length > 0) out.push('  policy', ...indent([['FIELD', 'VALUE', 'FROM', 'BEAT'], ...fields]));
   return out.join('\n');
 }

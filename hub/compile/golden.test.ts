@@ -84,11 +84,12 @@ function pictureBody(body: Resource | undefined): unknown {
   };
 }
 
-function pictureRoute({ id, pathType, path, contributions, traffic }: Route): unknown {
+function pictureRoute({ id, pathType, path, contributions, traffic, backendSettings }: Route): unknown {
   return {
     route: `${pathType === 1 ? 'Exact' : 'Prefix'} ${path} ${id}`,
     contributions: Object.fromEntries(contributions.map((c) => [c.cluster, `${c.backend} ready ${c.ready}`])),
     ...(traffic === undefined ? {} : { traffic: pictureMessage(traffic) }),
+    ...(backendSettings === undefined ? {} : { backendSettings: pictureMessage(backendSettings) }),
   };
 }
 

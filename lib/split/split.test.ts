@@ -129,6 +129,22 @@ describe('without tiers', () => {
     ]);
   });
 
+  test('at most eight share tiers, those with the largest shares; the others are fallbacks', () => {
+    const many = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`c${index}`, index + 1]));
+    const given = { ready: { ...many, z: 1 }, tiers: [[many, { spillBelow: 100 }] as [typeof many, object], { z: 1 }] };
+    const { shares: shared, fallbacks, reasons, sticky } = run({ ...given, drain: 1_000 });
+    expect(shared.map(({ cluster }) => cluster)).toEqual(['c9', 'c8', 'c7', 'c6', 'c5', 'c4', 'c3', 'c2']);
+    expect(shared[0]?.share).toBe(Math.round((100_000 * 10) / 52));
+    expect(shared.reduce((sum, { share }) => sum + share, 0)).toBe(100_000);
+    expect(fallbacks).toEqual(expect.arrayContaining(['c0', 'c1', 'z']));
+    expect(sticky).not.toContain('c0');
+    expect(reasons).toEqual(['c1: 8 others have more weight', 'c0: 8 others have more weight']);
+    // A tier that is left in part gives the rest to the next: both together keep to the limit.
+    const spilt = run({ ...given, unreachable: ['c1', 'c2'] });
+    expect(spilt.shares).toHaveLength(8);
+    expect(spilt.reasons).toContain('c0: 8 others have more weight');
+  });
+
   test('fallbacks: usable by ready count, then cordoned; not the one that has everything', () => {
     expect(run({ ready: { eu: 1, us: 1, ap: 7 } }).fallbacks).toEqual(['ap', 'us']);
     expect(run({ ready: { eu: 1, us: 1, ap: 7 }, cordoned: ['ap'] }).fallbacks).toEqual(['us', 'ap']);
