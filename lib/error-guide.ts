@@ -137,6 +137,10 @@ const guide: Readonly<Record<Code, Explanation>> = {
     what: 'One object is larger than the data plane takes, for example in paths of one host.',
     mend: 'Split the object.',
   },
+  HG5006: {
+    what: 'Settings that only a file can hold wait for a reload of HAProxy, and those keep some seconds apart. The last good version goes on serving.',
+    mend: 'Nothing: the agent tries again by itself. `docs/field-table.md` says which settings are free of it.',
+  },
   HG6001: {
     what: "A guard holds a removal that takes away a large part of a cluster's routes. They go on serving.",
     mend: 'Mend the source, or let it happen with `headgate guard confirm ID`.',

@@ -17,7 +17,8 @@ import { openLoadable } from './loadable.ts';
 import { Mirror } from './mirror.ts';
 import type { Change } from './model/change.ts';
 import type { Fixed } from './model/desired.ts';
-import { files, sockets } from './model/names.ts';
+import { cookieKey, files, sockets } from './model/names.ts';
+import { backendOfKey } from './model/profile.ts';
 import { combinedPem } from './model/pem.ts';
 import { Planner } from './plan/planner.ts';
 import { realListeners } from './process/addresses.ts';
@@ -109,12 +110,14 @@ class HaproxyDataPlane implements DataPlane {
       ...gatewayPems(gateway),
       defaultCertificate:
         (await configFiles.read(files.defaultCertificate)) ?? (await makeDefaultCertificate(clock.wall())),
+      cookieKey: cookieKey(cluster),
       threads: undefined,
     };
     const planner = new Planner({
       cluster,
       assignments: {
         slots: Math.max(spares, before?.slots ?? 0),
+        profiles: before?.profiles ?? [],
         peerSlots: Math.max(PEER_SLOTS, before?.peerSlots ?? 0),
         backends: before?.backends ?? new Map(),
         peers: before?.peers ?? new Map(),
@@ -156,7 +159,7 @@ class HaproxyDataPlane implements DataPlane {
         upserts: delta.upserts.filter((one) => !isLocal(one)),
         removals: delta.removals.filter((one) => !isLocal(one)),
       };
-      const change = planner.apply(foreign);
+      const change = planner.apply(foreign, mirror.mayReload);
       keeper.applied(change);
       let failures: readonly Failure[] = [];
       try {
@@ -199,7 +202,7 @@ class HaproxyDataPlane implements DataPlane {
     const { planner } = this.#need();
     const text = await fetchMetrics(join(this.#options.folder, sockets.metrics));
     const labels = planner.desired.slots.flatMap(({ name, backend }) => {
-      const [namespace, service, port] = backend?.split('/') ?? [];
+      const [namespace, service, port] = backendOfKey(backend ?? '').split('/');
       return namespace === undefined || service === undefined || port === undefined
         ? []
         : [[name, { namespace, service, port }] as const];
@@ -267,8 +270,8 @@ class HaproxyDataPlane implements DataPlane {
       const key = { type, name };
       const rejection = refused.get(labelOf(key));
       if (rejection !== undefined) {
-        const { code, message } = rejection;
-        return { key, digest, programmed: false, code, message, haproxy: undefined, transient: false };
+        const { code, message, transient } = rejection;
+        return { key, digest, programmed: false, code, message, haproxy: undefined, transient };
       }
       const failure = failed.get(labelOf(key));
       if (failure !== undefined) return refusedBy(failure, key, digest);

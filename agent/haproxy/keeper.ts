@@ -189,6 +189,7 @@ export class Keeper {
   async #refill(now: number): Promise<void> {
     const { mirror, planner, spares } = this.#options;
     const quiet = now - this.#appliedAt >= QUIET;
+    if (planner.needsSlots(quiet) && mirror.mayReload) await mirror.carryOut(planner.growProfiles());
     if (planner.sparesLeft > (quiet ? spares / 2 : spares / 8)) return;
     await mirror.carryOut(planner.grow(spares - planner.sparesLeft));
   }

@@ -24,13 +24,19 @@ import type { Failure } from './runtime/executor.ts';
 import { healthFile, NO_HEALTH } from './runtime/health.ts';
 import { observe, observeServers } from './runtime/observe.ts';
 
-export const reloadReasons = ['configuration', 'gateway-ca', 'pool-refill', 'repair'] as const satisfies readonly (
-  | Change['reload']
-  | 'configuration'
-  | 'gateway-ca'
-  | 'repair'
-)[];
+export const reloadReasons = [
+  'backend-settings',
+  'configuration',
+  'gateway-ca',
+  'pool-refill',
+  'repair',
+] as const satisfies readonly (Change['reload'] | 'configuration' | 'gateway-ca' | 'repair')[];
 export type ReloadReason = (typeof reloadReasons)[number];
+
+/** Milliseconds between two reloads for new settings. */
+const SETTINGS_APART = 5_000;
+/** Resources that a log line names. */
+const NAMED = 20;
 
 export interface MirrorOptions {
   readonly build: HaproxyBuild;
@@ -66,6 +72,7 @@ export class Mirror {
    * and 3.0 crash at the second where a certificate was set between the two.
    */
   #ownCa: number | undefined;
+  #settingsAt = -Infinity;
 
   constructor(options: MirrorOptions) {
     const { build, folder, clock, log, onEvent } = options;
@@ -83,6 +90,11 @@ export class Mirror {
 
   get commands(): DataPlaneStatus['commands'] {
     return this.#client.counts;
+  }
+
+  /** Whether new settings may have a reload: they share one where they come close together. */
+  get mayReload(): boolean {
+    return this.#options.clock.now() - this.#settingsAt >= SETTINGS_APART;
   }
 
   /** Whether the worker that is known still has its master. */
@@ -149,7 +161,14 @@ export class Mirror {
     if (change.assignmentsChanged) await this.saveState();
     await this.#write(change.files);
     if (change.reload !== undefined) {
-      await this.reload(change.reload);
+      if (change.reload === 'backend-settings') this.#settingsAt = this.#options.clock.now();
+      const { settings, resources } = change.causes;
+      await this.reload(change.reload, {
+        ...(settings.length === 0 ? {} : { settings: settings.join('; ') }),
+        ...(resources.length === 0
+          ? {}
+          : { for: resources.length, resources: resources.slice(0, NAMED).map(({ type, name }) => `${type}/${name}`) }),
+      });
       return [];
     }
     if (change.ops.length === 0) return [];
@@ -163,7 +182,7 @@ export class Mirror {
   }
 
   /** A new worker loads the files; whatever was only at runtime is gone with the old one. */
-  async reload(reason: ReloadReason): Promise<void> {
+  async reload(reason: ReloadReason, causes: object = {}): Promise<void> {
     const { clock, log, signal } = this.#options;
     const began = clock.now();
     await this.#restoreFiles();
@@ -178,7 +197,7 @@ export class Mirror {
     await this.#connect();
     this.#ownCa = this.#worker;
     await this.saveState();
-    log.info('haproxy reloaded', { reason, ms: Math.round(clock.now() - began), worker: this.#worker });
+    log.info('haproxy reloaded', { reason, ms: Math.round(clock.now() - began), worker: this.#worker, ...causes });
   }
 
   /** Compares what the worker holds with what it should, and mends it. @returns the number of differences. */

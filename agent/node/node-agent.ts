@@ -164,7 +164,8 @@ export class NodeAgent {
       }
       const { code, message, haproxy = '', transient, key, digest } = verdict;
       const attempts = (this.#rejected.get(name)?.attempts ?? 0) + 1;
-      const wait = Math.min(RETRY_CAP_MS, RETRY_MS * 2 ** (attempts - 1));
+      // What waits for a reload is taken in right after it.
+      const wait = code === 'HG5006' ? RETRY_MS : Math.min(RETRY_CAP_MS, RETRY_MS * 2 ** (attempts - 1));
       this.#rejected.set(name, { key, transient, attempts, retryAt: clock.now() + wait });
       if (attempts === 1) log.warn('rejected', { resource: name, code, reason: message, haproxy });
       const body = Verdict.encode({

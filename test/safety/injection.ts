@@ -55,6 +55,7 @@ const fixed: Fixed = {
   gatewayCa: 'ca\n',
   defaultCertificate: 'default\n',
   threads: undefined,
+  cookieKey: 'k',
 };
 
 /** The whole way of a manifest: text, cluster agent, hub, node agent's files and commands. */
@@ -96,7 +97,10 @@ function rounds(cases: number, seed: number, make: (random: () => number) => rea
 
 function newPlanner(): Planner {
   const none = new Map<string, number>();
-  return new Planner({ cluster: CLUSTER, assignments: { slots: 128, peerSlots: 64, backends: none, peers: none } });
+  return new Planner({
+    cluster: CLUSTER,
+    assignments: { slots: 128, profiles: [], peerSlots: 64, backends: none, peers: none },
+  });
 }
 
 /** Takes half of everything away again, and weights with it: keys of maps become arguments of commands. */

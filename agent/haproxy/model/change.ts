@@ -1,6 +1,6 @@
 import type { Code } from '../../../lib/errors.ts';
 import type { ResourceKey } from '../../../lib/sync/index.ts';
-import type { CertificateEntry, Server } from './desired.ts';
+import type { CertificateEntry, Link, Server } from './desired.ts';
 import type { MapName } from './names.ts';
 
 /** One step from the old desired state to the new. Slots and peers' slots are both called backends here. */
@@ -17,14 +17,17 @@ export type Op =
       readonly kind: 'server-add';
       readonly backend: string;
       readonly server: Server;
-      readonly peer: string | undefined;
+      readonly link: Link;
     }
   | { readonly kind: 'server-state'; readonly backend: string; readonly server: Server }
   | { readonly kind: 'server-remove'; readonly backend: string; readonly server: Server }
+  /** CAs to verify endpoints by. A file's name is made of its content, so it never changes. */
+  | { readonly kind: 'authority-add'; readonly file: string; readonly pem: string }
+  | { readonly kind: 'authority-remove'; readonly file: string }
   | { readonly kind: 'certificate-add'; readonly certificate: CertificateEntry }
   | { readonly kind: 'certificate-update'; readonly certificate: CertificateEntry }
   | { readonly kind: 'certificate-remove'; readonly certificate: CertificateEntry }
-  /** No runtime command: for labels, counters and the ledger. `owner`: backend resource name or cluster. */
+  /** No runtime command: for labels, counters and the ledger. `owner`: slot key or cluster. */
   | { readonly kind: 'assigned'; readonly backend: string; readonly owner: string }
   | { readonly kind: 'freed'; readonly backend: string; readonly owner: string };
 
@@ -40,9 +43,11 @@ export interface Rejection {
   readonly digest: string;
   readonly code: Code;
   readonly message: string;
+  /** It is taken in as soon as HAProxy has been reloaded. */
+  readonly transient: boolean;
 }
 
-export type ReloadReason = 'pool-refill';
+export type ReloadReason = 'pool-refill' | 'backend-settings';
 
 /** What one call to the planner changed in Desired. */
 export interface Change {
@@ -50,8 +55,10 @@ export interface Change {
   readonly ops: readonly OwnedOp[];
   /** Files whose text changed (renderFile), or which are gone (renderFile gives undefined). */
   readonly files: ReadonlySet<string>;
-  /** Set when the pool had to grow: the files need a reload before `ops` could be run one by one. */
+  /** Set when a pool had to grow: the files need a reload before `ops` could be run one by one. */
   readonly reload: ReloadReason | undefined;
+  /** What wanted the reload: names of the settings that its profiles differ in, and resources. */
+  readonly causes: { readonly settings: readonly string[]; readonly resources: readonly ResourceKey[] };
   readonly rejections: readonly Rejection[];
   /** Routes that went away; their gateway entries stand until `planner.forget`, due in 30 s. */
   readonly lingering: readonly string[];

@@ -1,5 +1,7 @@
+import type { BackendSettings } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Listeners } from '../data-plane.ts';
 import type { MapName } from './names.ts';
+import type { Profile } from './profile.ts';
 
 /** One server line. `name` is unique in its backend and derived from address and port. */
 export interface Server {
@@ -11,12 +13,21 @@ export interface Server {
   readonly state: 'ready' | 'drain';
 }
 
-/** A backend of the default profile: spare, or assigned to a backend resource. */
+/** How the servers of a backend are spoken to and looked after: what their options are made of. */
+export type Link =
+  /** Another cluster's gateway; `serverName` is the DNS name that its certificate carries. */
+  | { readonly kind: 'gateway'; readonly serverName: string }
+  | { readonly kind: 'endpoint'; readonly settings: BackendSettings };
+
+/** A backend of a profile: spare, or assigned to a backend resource and settings. */
 export interface Slot {
   /** `s0000`. */
   readonly name: string;
-  /** Name of the backend resource (<namespace>/<service>/<port>); undefined: spare. */
+  readonly profile: Profile;
+  /** Key of what it is assigned to (`slotKey`); undefined: spare. */
   readonly backend: string | undefined;
+  /** Those of `backend`; the defaults for a spare. */
+  readonly settings: BackendSettings;
   /** By server name. */
   readonly servers: ReadonlyMap<string, Server>;
 }
@@ -56,6 +67,8 @@ export interface Desired {
   readonly peers: readonly PeerSlot[];
   /** By file. */
   readonly certificates: ReadonlyMap<string, CertificateEntry>;
+  /** CAs that endpoints are verified by: file → PEM. */
+  readonly authorities: ReadonlyMap<string, string>;
 }
 
 /** What is fixed when HAProxy starts, or changes by its own command. PEM and addresses. */
@@ -68,17 +81,28 @@ export interface Fixed {
   readonly gatewayCa: string;
   /** Self-made leaf and key in one PEM. */
   readonly defaultCertificate: string;
+  /** Names endpoints in cookies; the same on every node of the cluster. */
+  readonly cookieKey: string;
   /** Worker threads; undefined leaves it to HAProxy. */
   readonly threads: number | undefined;
 }
 
 /** Which slot holds what: kept in the ledger, so that a restart changes no assignment. */
 export interface Assignments {
-  /** Slots in the pool. */
+  /** Slots in all. */
   readonly slots: number;
+  /** Slots that are not of the default profile: runs of them, ascending. */
+  readonly profiles: readonly ProfileRun[];
   readonly peerSlots: number;
-  /** Backend resource name → slot number. */
+  /** Slot key → slot number. */
   readonly backends: ReadonlyMap<string, number>;
   /** Cluster → peer slot number. */
   readonly peers: ReadonlyMap<string, number>;
+}
+
+export interface ProfileRun {
+  readonly profile: Profile;
+  /** Slot number of the first. */
+  readonly from: number;
+  readonly count: number;
 }

@@ -38,7 +38,8 @@ export const sockets = {
 /**
  * host: host name → host id; wildcard: what follows `*.` → host id; path: host id + normal path + `#` → route id
  * (longest prefix); split: route id → targets; sticky: cluster tag `.` route id → backend; gateway: route id → own
- * slot; peer: client certificate's CN → cluster; tag: peer slot → cluster tag; passthrough: SNI → backend.
+ * slot; peer: client certificate's CN → cluster; tag: peer slot → cluster tag; passthrough: SNI → backend; response,
+ * tunnel: slot → milliseconds, asked by slots of a timed profile.
  */
 export const mapNames = [
   'host',
@@ -50,6 +51,8 @@ export const mapNames = [
   'peer',
   'tag',
   'passthrough',
+  'response',
+  'tunnel',
 ] as const;
 
 export type MapName = (typeof mapNames)[number];
@@ -91,9 +94,22 @@ export function clusterTag(cluster: string): string {
 }
 
 /**
+ * What HAProxy makes the names of endpoints in cookies with: every node of a cluster makes the same, and they say
+ * nothing of the endpoint's address to who does not try them all.
+ */
+export function cookieKey(cluster: string): string {
+  return hash('sha256', `headgate endpoint ${cluster}`, 'hex').slice(0, 32);
+}
+
+/**
  * File of a certificate. The hosts are part of the name: other hosts make another file and list entry, so the
  * new entry stands before the old one goes.
  */
 export function certificateFile(resourceName: string, hosts: readonly string[]): string {
   return `certs/c-${hash('sha256', [resourceName, ...hosts].join('\0'), 'hex').slice(0, 16)}.pem`;
+}
+
+/** File of the CAs that endpoints are verified by. */
+export function authorityFile(pem: string): string {
+  return `certs/ca-${hash('sha256', pem, 'hex').slice(0, 16)}.pem`;
 }

@@ -27,6 +27,28 @@ export function combinedPem(chain: string, privateKey: string): string {
   return pem;
 }
 
+/**
+ * CAs as one PEM, written anew from what they mean.
+ * @throws HG1004 where one is no certificate, HG5005 where they are too many.
+ */
+export function authorityPem(text: string): string {
+  let pem: string;
+  try {
+    pem = blocksOf(text)
+      .map((one) => String(new X509Certificate(one)))
+      .join('');
+  } catch (error) {
+    throw new HeadgateError('HG1004', 'the CA to verify by cannot be used', { cause: error });
+  }
+  if (pem === '') throw new HeadgateError('HG1004', 'the CA to verify by holds no certificate');
+  if (pem.length > MAX_PEM) {
+    throw new HeadgateError('HG5005', `the CAs to verify by have more than ${MAX_PEM} bytes`, {
+      remedy: 'name only those that the endpoints’ certificates are issued by',
+    });
+  }
+  return pem;
+}
+
 /** Blank lines and blanks round lines are common, and OpenSSL takes none. */
 function blocksOf(text: string): string[] {
   return (text.match(block) ?? []).map((one) => one.split(/\s*\n\s*/).join('\n'));

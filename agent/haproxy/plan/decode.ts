@@ -17,6 +17,7 @@ import { isAddress, isPort, parseHostPort } from '../model/address.ts';
 import { combinedPem } from '../model/pem.ts';
 import { MAX_TARGETS } from '../model/split-value.ts';
 import type { OfferedCertificate } from './certificates.ts';
+import { checkSettings } from './settings.ts';
 
 // Resource bodies are checked again here: whatever a hub or relay let through, nothing that HAProxy could
 // misread gets past this file. Each function throws HeadgateError and changes nothing.
@@ -36,6 +37,13 @@ function body<T>(resource: Resource, type: { decode(bytes: Uint8Array): T }): T 
   } catch (error) {
     throw new HeadgateError('HG1001', 'the body does not decode', { cause: error });
   }
+}
+
+function checkedRoute(route: Route, field: string): Route {
+  const { backendSettings } = route;
+  return backendSettings === undefined
+    ? route
+    : { ...route, backendSettings: checkSettings(backendSettings, `${field}.backendSettings`) };
 }
 
 /** @param ownerOf the host that a route id belongs to now. */
@@ -61,7 +69,11 @@ export function decodeHost(resource: Resource, ownerOf: (routeId: string) => str
     check(validRulePath(route.path), `routes[${i}].path`, 'can match no request');
   }
   if (host.defaultRoute !== undefined) identified(host.defaultRoute, 'defaultRoute');
-  return host;
+  return {
+    ...host,
+    routes: host.routes.map((route, i) => checkedRoute(route, `routes[${i}]`)),
+    defaultRoute: host.defaultRoute === undefined ? undefined : checkedRoute(host.defaultRoute, 'defaultRoute'),
+  };
 }
 
 export function decodeSplit(resource: Resource): HostSplit {

@@ -10,6 +10,8 @@ const setPhase: Readonly<Record<MapName, number>> = {
   peer: 3,
   tag: 3,
   gateway: 3,
+  response: 3,
+  tunnel: 3,
   sticky: 4,
   split: 4,
   path: 5,
@@ -27,10 +29,13 @@ const deletePhase: Readonly<Record<MapName, number>> = {
   gateway: 9,
   peer: 9,
   tag: 9,
+  response: 10,
+  tunnel: 10,
 };
 
 function phase(op: Op): number {
   switch (op.kind) {
+    case 'authority-add':
     case 'certificate-add':
     case 'certificate-update':
       return 0;
@@ -48,6 +53,7 @@ function phase(op: Op): number {
       return 10;
     case 'freed':
       return 11;
+    case 'authority-remove':
     case 'certificate-remove':
       return 12;
     default:
@@ -61,7 +67,15 @@ export class Draft {
   readonly #files = new Set<string>();
   readonly #rejections: Rejection[] = [];
   readonly #lingering: string[] = [];
+  readonly #settings = new Set<string>();
+  readonly #resources = new Map<string, ResourceKey>();
+  /** A reload for new settings may be had now. */
+  readonly mayReload: boolean;
   #reload: ReloadReason | undefined;
+
+  constructor(mayReload = true) {
+    this.mayReload = mayReload;
+  }
 
   add(op: Op, resource: Owner): void {
     this.#ops.push({ op, resource });
@@ -83,6 +97,10 @@ export class Draft {
       case 'certificate-update':
         this.touch(op.certificate.file);
         break;
+      case 'authority-add':
+      case 'authority-remove':
+        this.touch(op.file);
+        break;
       case 'assigned':
       case 'freed':
         break;
@@ -93,8 +111,15 @@ export class Draft {
     this.#files.add(file);
   }
 
-  needReload(reason: ReloadReason): void {
-    this.#reload = reason;
+  /**
+   * @param settings names of what the new profile differs in.
+   * @param resource what is in need of it.
+   */
+  needReload(reason: ReloadReason, settings?: string, resource?: ResourceKey): void {
+    // New settings explain a reload better than what else it brings.
+    if (this.#reload !== 'backend-settings') this.#reload = reason;
+    if (settings !== undefined) this.#settings.add(settings);
+    if (resource !== undefined) this.#resources.set(`${resource.type}/${resource.name}`, resource);
   }
 
   reject(rejection: Rejection): void {
@@ -114,6 +139,7 @@ export class Draft {
       ops,
       files: this.#files,
       reload: this.#reload,
+      causes: { settings: [...this.#settings], resources: [...this.#resources.values()] },
       rejections: this.#rejections,
       lingering: this.#lingering,
       assignmentsChanged:

@@ -28,7 +28,7 @@ export class Peers {
 
   constructor(state: DesiredState, { peerSlots, peers }: Assignments) {
     this.#state = state;
-    this.pool = new Pool(peerSlots, peers);
+    this.pool = new Pool(numbers(0, peerSlots), peers);
     state.addPeerSlots(peerSlots);
   }
 
@@ -92,7 +92,7 @@ export class Peers {
     if (held !== undefined) return held;
     let place = this.pool.take(cluster);
     if (place === undefined) {
-      this.pool.grow(REFILL);
+      this.pool.add(numbers(this.pool.size, REFILL));
       this.#state.addPeerSlots(REFILL);
       draft.touch(files.peers);
       draft.needReload('pool-refill');
@@ -113,4 +113,8 @@ function gateways(target: PeerTarget | undefined): Map<string, Server> {
     return { name, address, port, state: 'ready' };
   });
   return new Map(servers.map((server) => [server.name, server]));
+}
+
+function numbers(from: number, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => from + i);
 }

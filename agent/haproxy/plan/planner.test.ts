@@ -24,6 +24,7 @@ const fixed: Fixed = {
   gatewayCa: 'ca',
   defaultCertificate: 'default',
   threads: undefined,
+  cookieKey: 'k',
 };
 
 const shop = host('shop.example', [{ path: '/', at: { eu: 'd/shop/80', us: 'd/shop/80' } }]);
@@ -32,7 +33,10 @@ const ready = endpoints('d/shop', 8000, ['10.0.0.1', '10.0.0.2']);
 const all = [shop, backend('d/shop/80'), ready, peer('us', ['10.1.0.1:7444']), peer('eu', ['10.0.0.9:7444'])];
 
 function planned(upserts: Resource[] = all, backends: ReadonlyMap<string, number> = none): Planner {
-  const planner = new Planner({ cluster: 'eu', assignments: { slots: 64, peerSlots: 2, backends, peers: none } });
+  const planner = new Planner({
+    cluster: 'eu',
+    assignments: { slots: 64, profiles: [], peerSlots: 2, backends, peers: none },
+  });
   const change = planner.apply({ upserts, removals: [] });
   expect(change.rejections).toEqual([]);
   return planner;

@@ -5,10 +5,11 @@ import type { Host, HostSplit, Route, RouteSplit } from '../../../proto/gen/head
 import type { Change } from '../model/change.ts';
 import type { Assignments, Desired } from '../model/desired.ts';
 import { clusterTag, hostId } from '../model/names.ts';
+import { DEFAULT_SETTINGS } from '../model/profile.ts';
 import { pathEntries } from '../model/path-entries.ts';
 import { type SplitTarget, splitValue } from '../model/split-value.ts';
 import { SHARE_UNITS } from '../../../lib/split/types.ts';
-import { Backends } from './backends.ts';
+import { Backends, type Wanted } from './backends.ts';
 import { Certificates } from './certificates.ts';
 import { decodeBackend, decodeCertificate, decodeEndpoints, decodeHost, decodePeer, decodeSplit } from './decode.ts';
 import { Draft } from './draft.ts';
@@ -67,28 +68,34 @@ export class Planner {
   }
 
   get sparesLeft(): number {
-    return this.#backends.pool.free;
+    return this.#backends.pools.free;
+  }
+
+  /** Whether resources wait for a reload that brings slots for their settings, or, in quiet times, soon would. */
+  needsSlots(quiet: boolean): boolean {
+    return this.#backends.pools.wished || (quiet && this.#backends.pools.scarce);
   }
 
   assignments(): Assignments {
-    const { pool } = this.#backends;
     const peers = this.#peers.pool;
-    return { slots: pool.size, peerSlots: peers.size, backends: new Map(pool.places), peers: new Map(peers.places) };
+    return { ...this.#backends.pools.assignments(), peerSlots: peers.size, peers: new Map(peers.places) };
   }
 
   /**
    * Takes in a delta; the first call must hold the whole inventory. To undo a resource, apply its last good
    * version, or its removal. Types that the data plane does not know are let be.
+   * @param mayReload whether new settings may have a reload now; otherwise what needs one is rejected as transient.
    */
-  apply(delta: ResourceDelta): Change {
-    const draft = new Draft();
+  apply(delta: ResourceDelta, mayReload = true): Change {
+    const draft = new Draft(mayReload);
     for (const key of delta.removals) this.#remove(draft, key);
     for (const next of delta.upserts) {
       try {
         this.#take(draft, next);
       } catch (error) {
         const { code, message } = HeadgateError.from(error);
-        draft.reject({ key: { type: next.type, name: next.name }, digest: next.digest, code, message });
+        const key = { type: next.type, name: next.name };
+        draft.reject({ key, digest: next.digest, code, message, transient: code === 'HG5006' });
       }
     }
     for (const [id, owner] of this.#dirty) this.#route(draft, id, owner);
@@ -98,7 +105,7 @@ export class Planner {
     this.#certificates.refresh(draft);
     if (!this.#settled) {
       this.#settled = true;
-      this.#backends.pool.dropHints();
+      this.#backends.pools.dropHints();
       this.#peers.pool.dropHints();
     }
     return draft.finish();
@@ -111,19 +118,27 @@ export class Planner {
 
   /** Drops lingering routes from the gateway map; those that came back meanwhile stay. */
   forget(routeIds: readonly string[]): Change {
-    const draft = new Draft();
+    const draft = new Draft(false);
     for (const id of routeIds) {
       const state = this.#routes.get(id);
-      if (state === undefined || this.#own(state) === undefined) this.#backends.serve(draft, id, undefined, undefined);
+      if (state === undefined || this.#own(state.route) === undefined)
+        this.#backends.serve(draft, id, undefined, undefined);
     }
     this.#backends.refresh(draft);
     return draft.finish();
   }
 
-  /** Adds at least `count` spare slots, in whole files; needs a reload. */
+  /** Adds at least `count` spare slots of the default profile, in whole files; needs a reload. */
   grow(count: number): Change {
     const draft = new Draft();
-    this.#backends.grow(draft, count);
+    this.#backends.pools.growDefault(draft, count);
+    return draft.finish();
+  }
+
+  /** Makes the slots that `needsSlots` tells of; needs a reload. */
+  growProfiles(): Change {
+    const draft = new Draft();
+    this.#backends.pools.growProfiles(draft);
     return draft.finish();
   }
 
@@ -141,7 +156,7 @@ export class Planner {
         this.#setSplit(next.name, decodeSplit(next), owner);
         break;
       case 'backend':
-        this.#backends.set(draft, next.name, decodeBackend(next), owner);
+        this.#backends.set(next.name, decodeBackend(next), owner);
         break;
       case 'endpoints':
         this.#backends.setSlice(next.name, decodeEndpoints(next), owner);
@@ -185,7 +200,12 @@ export class Planner {
     }
   }
 
-  #setHost(draft: Draft, host: Host, owner: Owner): void {
+  #setHost(draft: Draft, host: Host, owner: ResourceKey): void {
+    this.#backends.reserve(
+      draft,
+      routesOf(host).flatMap((route) => this.#own(route) ?? []),
+      owner,
+    );
     const before = this.#hosts.get(host.name);
     const id = hostId(host.name);
     const paths = pathEntries(id, host.routes, host.defaultRoute?.id);
@@ -205,7 +225,8 @@ export class Planner {
     }
   }
 
-  #dropHost(draft: Draft, name: string, owner: Owner): void {
+  #dropHost(draft: Draft, name: string, owner: ResourceKey): void {
+    this.#backends.reserve(draft, [], owner);
     const before = this.#hosts.get(name);
     if (before === undefined) return;
     this.#hosts.delete(name);
@@ -231,7 +252,7 @@ export class Planner {
     this.#state.replace(draft, 'sticky', state.sticky.keys(), new Map(), owner);
     this.#peers.mention(draft, id, new Set(), owner);
     this.#backends.hold(draft, id, undefined, owner);
-    if (this.#backends.served(id) !== undefined) draft.linger(id);
+    if (this.#backends.isServed(id)) draft.linger(id);
   }
 
   #setSplit(host: string, split: HostSplit | undefined, owner: Owner): void {
@@ -244,22 +265,23 @@ export class Planner {
     for (const { routeId } of split.routes) if (this.#routes.has(routeId)) this.#dirty.set(routeId, owner);
   }
 
-  /** The backend resource that a route is served from here, where it is. */
-  #own({ route }: RouteState): string | undefined {
-    return route.contributions.find(({ cluster }) => cluster === this.#cluster)?.backend;
+  /** What a route is served from here, where it is. */
+  #own(route: Route): Wanted | undefined {
+    const backend = route.contributions.find(({ cluster }) => cluster === this.#cluster)?.backend;
+    return backend === undefined ? undefined : { backend, settings: route.backendSettings ?? DEFAULT_SETTINGS };
   }
 
   #route(draft: Draft, id: string, owner: Owner): void {
     const state = this.#routes.get(id);
     if (state === undefined) return;
     const split = this.#splits.get(state.host)?.get(id);
-    const own = this.#own(state);
+    const own = this.#own(state.route);
     const ownSlot = this.#backends.hold(draft, id, own, owner);
 
     // Rules without a host never cross, so no gateway may ask for them.
     if (state.host !== ANY_HOST) {
       if (own !== undefined) this.#backends.serve(draft, id, own, owner);
-      else if (this.#backends.served(id) !== undefined) draft.linger(id);
+      else if (this.#backends.isServed(id)) draft.linger(id);
     }
 
     // Until the cluster agent has said how the route is shared: what is served here, and nothing else.

@@ -1,26 +1,36 @@
 /**
- * Numbered places given out by name. A name gets the place it had before where that is known and free; other
- * names get the lowest place that nobody is known to want.
+ * Places given out by name. A name gets the place it had before where that is known and free; other names get the
+ * lowest place that nobody is known to want.
  */
 export class Pool {
-  readonly #owners: (string | undefined)[];
+  /** Ascending. */
+  #all: number[] = [];
+  readonly #owners = new Map<number, string>();
   readonly #places = new Map<string, number>();
   #hints: Map<string, number>;
   #hinted: Set<number>;
+  /** Index in #all of the first place that may be free. */
   #lowest = 0;
 
-  constructor(size: number, hints: ReadonlyMap<string, number>) {
-    this.#owners = Array.from({ length: size }, () => undefined);
-    this.#hints = new Map([...hints].filter(([, place]) => place < size));
+  /** @param hints places that are not in the pool are ignored. */
+  constructor(places: Iterable<number>, hints: ReadonlyMap<string, number>) {
+    this.add(places);
+    const own = new Set(this.#all);
+    this.#hints = new Map([...hints].filter(([, place]) => own.has(place)));
     this.#hinted = new Set(this.#hints.values());
   }
 
   get size(): number {
-    return this.#owners.length;
+    return this.#all.length;
   }
 
   get free(): number {
-    return this.#owners.length - this.#places.size;
+    return this.#all.length - this.#places.size;
+  }
+
+  /** Nobody has a place here, or is known to want one. */
+  get unused(): boolean {
+    return this.#places.size === 0 && this.#hints.size === 0;
   }
 
   get places(): ReadonlyMap<string, number> {
@@ -34,10 +44,15 @@ export class Pool {
   /** @returns undefined when the pool is dry. */
   take(name: string): number | undefined {
     const hint = this.#hints.get(name);
-    if (hint !== undefined && this.#owners[hint] === undefined) return this.#give(name, hint);
-    while (this.#lowest < this.#owners.length && this.#owners[this.#lowest] !== undefined) this.#lowest++;
-    for (let place = this.#lowest; place < this.#owners.length; place++) {
-      if (this.#owners[place] === undefined && !this.#hinted.has(place)) return this.#give(name, place);
+    if (hint !== undefined && !this.#owners.has(hint)) return this.#give(name, hint);
+    for (;;) {
+      const place = this.#all[this.#lowest];
+      if (place === undefined || !this.#owners.has(place)) break;
+      this.#lowest++;
+    }
+    for (let i = this.#lowest; i < this.#all.length; i++) {
+      const place = this.#all[i];
+      if (place !== undefined && !this.#owners.has(place) && !this.#hinted.has(place)) return this.#give(name, place);
     }
     return undefined;
   }
@@ -46,13 +61,22 @@ export class Pool {
     const place = this.#places.get(name);
     if (place === undefined) return undefined;
     this.#places.delete(name);
-    this.#owners[place] = undefined;
-    this.#lowest = Math.min(this.#lowest, place);
+    this.#owners.delete(place);
+    this.#lowest = 0;
     return place;
   }
 
-  grow(count: number): void {
-    for (let i = 0; i < count; i++) this.#owners.push(undefined);
+  add(places: Iterable<number>): void {
+    this.#all = [...this.#all, ...places].sort((a, b) => a - b);
+    this.#lowest = 0;
+  }
+
+  /** Gives up every place of an unused pool. */
+  dissolve(): readonly number[] {
+    const all = this.#all;
+    this.#all = [];
+    this.#lowest = 0;
+    return all;
   }
 
   /** Whoever has not come for the place it had before has lost it. */
@@ -62,7 +86,7 @@ export class Pool {
   }
 
   #give(name: string, place: number): number {
-    this.#owners[place] = name;
+    this.#owners.set(place, name);
     this.#places.set(name, place);
     return place;
   }

@@ -1,6 +1,8 @@
-import { mapNames, peerSlotName, slotName, type MapName } from '../model/names.ts';
+import { authorityFile, mapNames, peerSlotName, slotName, type MapName } from '../model/names.ts';
 import { MapTable } from '../model/map-table.ts';
-import type { CertificateEntry, Desired, PeerSlot, Server, Slot } from '../model/desired.ts';
+import type { CertificateEntry, Desired, Link, PeerSlot, Server, Slot } from '../model/desired.ts';
+import { DEFAULT_SETTINGS, type Profile } from '../model/profile.ts';
+import type { BackendSettings } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Op } from '../model/change.ts';
 import type { ResourceKey } from '../../../lib/sync/index.ts';
 import type { Draft } from './draft.ts';
@@ -15,11 +17,21 @@ export class DesiredState implements Desired {
   readonly slots: Slot[] = [];
   readonly peers: PeerSlot[] = [];
   readonly certificates = new Map<string, CertificateEntry>();
+  readonly authorities = new Map<string, string>();
+  /** Slots whose servers are verified by a CA, by its file. */
+  readonly #verified = new Map<string, Set<number>>();
 
-  addSlots(count: number): void {
-    for (let i = 0; i < count; i++) {
-      this.slots.push({ name: slotName(this.slots.length), backend: undefined, servers: new Map() });
-    }
+  /** @returns its number. */
+  addSlot(profile: Profile): number {
+    const place = this.slots.length;
+    const name = slotName(place);
+    this.slots.push({ name, profile, backend: undefined, settings: DEFAULT_SETTINGS, servers: new Map() });
+    return place;
+  }
+
+  /** Makes a spare one of another profile. */
+  reprofile(place: number, profile: Profile): void {
+    this.slots[place] = { ...at(this.slots, place), profile };
   }
 
   addPeerSlots(count: number): void {
@@ -45,23 +57,51 @@ export class DesiredState implements Desired {
     for (const key of before) if (!next.has(key)) this.put(draft, map, key, undefined, owner);
   }
 
-  assignSlot(draft: Draft, place: number, backend: string, owner: Owner): void {
+  assignSlot(draft: Draft, place: number, backend: string, settings: BackendSettings, owner: Owner): void {
     const slot = at(this.slots, place);
-    this.slots[place] = { ...slot, backend };
+    this.slots[place] = { ...slot, backend, settings };
     draft.add({ kind: 'assigned', backend: slot.name, owner: backend }, owner);
+    const { responseMs = 0n, tunnelMs = 0n } = slot.profile.timed ? (settings.timeouts ?? {}) : {};
+    if (responseMs > 0n) this.put(draft, 'response', slot.name, String(responseMs), owner);
+    if (tunnelMs > 0n) this.put(draft, 'tunnel', slot.name, String(tunnelMs), owner);
+    this.#verify(draft, place, settings, owner);
   }
 
   freeSlot(draft: Draft, place: number, backend: string, owner: Owner): void {
     this.setSlotServers(draft, place, new Map(), owner);
     const slot = at(this.slots, place);
-    this.slots[place] = { ...slot, backend: undefined };
+    this.slots[place] = { ...slot, backend: undefined, settings: DEFAULT_SETTINGS };
+    for (const map of ['response', 'tunnel'] as const) this.put(draft, map, slot.name, undefined, owner);
+    this.#verify(draft, place, DEFAULT_SETTINGS, owner, slot.settings);
     draft.add({ kind: 'freed', backend: slot.name, owner: backend }, owner);
   }
 
   setSlotServers(draft: Draft, place: number, servers: ReadonlyMap<string, Server>, owner: Owner): void {
     const slot = at(this.slots, place);
-    for (const op of serverOps(slot.name, slot.servers, servers, undefined)) draft.add(op, owner);
+    const link: Link = { kind: 'endpoint', settings: slot.settings };
+    for (const op of serverOps(slot.name, slot.servers, servers, link)) draft.add(op, owner);
     this.slots[place] = { ...slot, servers };
+  }
+
+  /** Holds a CA while any slot is in need of it. */
+  #verify(draft: Draft, place: number, next: BackendSettings, owner: Owner, before = DEFAULT_SETTINGS): void {
+    const wanted = next.tls?.ca ?? '';
+    if (wanted !== '') {
+      const file = authorityFile(wanted);
+      const slots = this.#verified.get(file) ?? new Set();
+      this.#verified.set(file, slots.add(place));
+      if (!this.authorities.has(file)) draft.add({ kind: 'authority-add', file, pem: wanted }, owner);
+      this.authorities.set(file, wanted);
+    }
+    const held = before.tls?.ca ?? '';
+    if (held === '') return;
+    const file = authorityFile(held);
+    const slots = this.#verified.get(file);
+    slots?.delete(place);
+    if (slots?.size !== 0) return;
+    this.#verified.delete(file);
+    this.authorities.delete(file);
+    draft.add({ kind: 'authority-remove', file }, owner);
   }
 
   assignPeer(draft: Draft, place: number, cluster: string, owner: Owner): void {
@@ -85,7 +125,8 @@ export class DesiredState implements Desired {
     owner: Owner,
   ): void {
     const slot = at(this.peers, place);
-    for (const op of serverOps(slot.name, slot.servers, servers, serverName)) draft.add(op, owner);
+    const link: Link = { kind: 'gateway', serverName: serverName ?? '' };
+    for (const op of serverOps(slot.name, slot.servers, servers, link)) draft.add(op, owner);
     this.peers[place] = { ...slot, serverName, servers };
   }
 }
@@ -100,11 +141,11 @@ function* serverOps(
   backend: string,
   before: ReadonlyMap<string, Server>,
   after: ReadonlyMap<string, Server>,
-  peer: string | undefined,
+  link: Link,
 ): Generator<Op> {
   for (const [name, server] of after) {
     const held = before.get(name);
-    if (held === undefined) yield { kind: 'server-add', backend, server, peer };
+    if (held === undefined) yield { kind: 'server-add', backend, server, link };
     else if (held.state !== server.state) yield { kind: 'server-state', backend, server };
   }
   for (const [name, server] of before) if (!after.has(name)) yield { kind: 'server-remove', backend, server };

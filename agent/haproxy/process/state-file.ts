@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Assignments } from '../model/desired.ts';
+import { profileSchema } from '../model/profile.ts';
 
 const schema = z.object({
   http: z.string(),
@@ -8,6 +9,7 @@ const schema = z.object({
   /** Digest of what only a reload can change, as the running HAProxy loaded it. */
   loaded: z.string(),
   slots: z.int().nonnegative(),
+  profiles: z.array(z.object({ profile: profileSchema, from: z.int().nonnegative(), count: z.int().nonnegative() })),
   peerSlots: z.int().nonnegative(),
   backends: z.record(z.string(), z.int().nonnegative()),
   peers: z.record(z.string(), z.int().nonnegative()),

@@ -2,7 +2,14 @@ import { expect, test } from 'vitest';
 import { baseFile } from './base.ts';
 
 const listeners = { http: '0.0.0.0:8080', https: '0.0.0.0:8443', gateway: '0.0.0.0:7444' };
-const rest = { cluster: 'eu', gatewayCertificate: '', gatewayCa: '', defaultCertificate: '', threads: 2 };
+const rest = {
+  cluster: 'eu',
+  gatewayCertificate: '',
+  gatewayCa: '',
+  defaultCertificate: '',
+  cookieKey: 'k',
+  threads: 2,
+};
 
 // `vitest -u` rewrites the golden files.
 test.each([

@@ -1,11 +1,11 @@
 import { unreachable } from '../../../lib/errors.ts';
 import type { ResourceKey } from '../../../lib/sync/index.ts';
 import type { Op, OwnedOp } from '../model/change.ts';
-import type { CertificateEntry, Server } from '../model/desired.ts';
+import type { CertificateEntry, Link, Server } from '../model/desired.ts';
 import { files, mapFile, type MapName } from '../model/names.ts';
 import { cliArgument, mapLine } from './escape.ts';
 import { crtListLine } from './pools.ts';
-import { serverLine, weight } from './server-line.ts';
+import { hasCheck, serverLine, weight } from './server-line.ts';
 
 /** One line for the runtime API, with its payload if it has one. */
 export interface Command {
@@ -78,11 +78,14 @@ export function preparedVersion(reply: string): number | undefined {
 }
 
 /** A dynamic server starts in maintenance, without health checks. */
-export function addServer(backend: string, server: Server, peer: string | undefined): Command[] {
+export function addServer(backend: string, server: Server, link: Link): Command[] {
   const target = `${backend}/${server.name}`;
+  const cookie = link.kind === 'endpoint' && link.settings.endpointCookie && !link.settings.passthrough;
   return [
-    command(`add server ${target} ${serverLine(server, peer)}`, /^New server registered\.$/),
-    command(`enable health ${target}`),
+    command(`add server ${target} ${serverLine(server, link)}`, /^New server registered\.$/),
+    // HAProxy 2.6 gives a new server no cookie of its own accord; nothing changes for those that have theirs.
+    ...(cookie ? [command(`enable dynamic-cookie backend ${backend}`)] : []),
+    ...(hasCheck(link) ? [command(`enable health ${target}`)] : []),
     command(`enable server ${target}`),
   ];
 }
@@ -128,6 +131,14 @@ export function removeCertificate({ file }: CertificateEntry): Command[] {
   ];
 }
 
+function addAuthority(file: string, pem: string): Command[] {
+  return [
+    command(`new ssl ca-file ${file}`, /^New CA file created/),
+    command(`set ssl ca-file ${file}`, /^transaction (?:created|updated) for CA/i, pem),
+    command(`commit ssl ca-file ${file}`, /Success!$/),
+  ];
+}
+
 /** New content for the CA that gateways are verified by, in both directions. */
 export function setGatewayCa(pem: string): Command[] {
   return [
@@ -147,7 +158,7 @@ export function commandsForOp(op: Op): Command[] {
     case 'map-delete':
       return [deleteMapEntry(op.map, op.key)];
     case 'server-add':
-      return addServer(op.backend, op.server, op.peer);
+      return addServer(op.backend, op.server, op.link);
     case 'server-state':
       return [weighServer(op.backend, op.server)];
     case 'server-remove':
@@ -158,6 +169,10 @@ export function commandsForOp(op: Op): Command[] {
       return setCertificate(op.certificate.file, op.certificate.pem);
     case 'certificate-remove':
       return removeCertificate(op.certificate);
+    case 'authority-add':
+      return addAuthority(op.file, op.pem);
+    case 'authority-remove':
+      return [command(`del ssl ca-file ${op.file}`, /^CA file .* deleted!$/)];
     case 'assigned':
     case 'freed':
       return [];

@@ -18,6 +18,7 @@ function fileNames(desired: Desired): string[] {
     files.gatewayCertificate,
     files.gatewayCa,
     ...desired.certificates.keys(),
+    ...desired.authorities.keys(),
   ];
 }
 
@@ -39,7 +40,7 @@ export function renderFile(desired: Desired, fixed: Fixed, name: string): string
     case files.gatewayCa:
       return fixed.gatewayCa;
     default:
-      return shard(desired, name) ?? desired.certificates.get(name)?.pem;
+      return shard(desired, fixed, name) ?? desired.certificates.get(name)?.pem ?? desired.authorities.get(name);
   }
 }
 
@@ -48,10 +49,10 @@ export function renderFiles(desired: Desired, fixed: Fixed): Map<string, string>
   return new Map(fileNames(desired).map((name) => [name, renderFile(desired, fixed, name) ?? '']));
 }
 
-function shard(desired: Desired, name: string): string | undefined {
+function shard(desired: Desired, fixed: Fixed, name: string): string | undefined {
   const number = /^conf\/50-slots-(\d+)\.cfg$/.exec(name)?.[1];
   if (number === undefined) return undefined;
   const first = Number(number) * SLOTS_PER_FILE;
   const slots = desired.slots.slice(first, first + SLOTS_PER_FILE);
-  return slots.length === 0 ? undefined : slotsFile(slots);
+  return slots.length === 0 ? undefined : slotsFile(slots, fixed.cookieKey);
 }

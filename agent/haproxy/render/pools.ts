@@ -1,17 +1,24 @@
 import { HeadgateError } from '../../../lib/errors.ts';
-import type { CertificateEntry, PeerSlot, Server, Slot } from '../model/desired.ts';
+import type { CertificateEntry, Link, PeerSlot, Server, Slot } from '../model/desired.ts';
 import { CLIENT_HEADER, files, PROBE_PATH, ROUTE_HEADER } from '../model/names.ts';
 import { indent } from './indent.ts';
+import { profileLines } from './profile.ts';
 import { serverLine } from './server-line.ts';
 
-function servers(of: ReadonlyMap<string, Server>, peer: string | undefined): string[] {
+function servers(of: ReadonlyMap<string, Server>, link: Link): string[] {
   return [...of.values()]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map((server) => `  server ${server.name} ${serverLine(server, peer)}`);
+    .map((server) => `  server ${server.name} ${serverLine(server, link)}`);
 }
 
-export function slotsFile(slots: readonly Slot[]): string {
-  return text(slots.flatMap((slot) => [`backend ${slot.name}`, ...servers(slot.servers, undefined)]));
+export function slotsFile(slots: readonly Slot[], cookieKey: string): string {
+  return text(
+    slots.flatMap(({ name, profile, settings, servers: held }) => [
+      `backend ${name}`,
+      ...indent(profileLines(profile, cookieKey)),
+      ...servers(held, { kind: 'endpoint', settings }),
+    ]),
+  );
 }
 
 export function peersFile(peers: readonly PeerSlot[]): string {
@@ -20,13 +27,15 @@ export function peersFile(peers: readonly PeerSlot[]): string {
       `backend ${peer.name}`,
       ...indent([
         'http-reuse always',
+        // How long an answer may take is the other gateway's to say.
+        'timeout server 10m',
         'option httpchk',
         `http-check send meth GET uri ${PROBE_PATH} ver HTTP/1.1 hdr host gateway.headgate`,
         'http-check expect status 200',
         `http-request set-header ${ROUTE_HEADER} %[var(txn.route)]`,
         `http-request set-header ${CLIENT_HEADER} %[src]`,
       ]),
-      ...servers(peer.servers, knownName(peer)),
+      ...servers(peer.servers, { kind: 'gateway', serverName: knownName(peer) }),
     ]),
   );
 }

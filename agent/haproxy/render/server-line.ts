@@ -1,29 +1,108 @@
+import {
+  BackendProtocol,
+  type BackendSettings,
+  CheckType,
+  ProxyProtocol,
+} from '../../../proto/gen/headgate/v1/configured.ts';
 import { hostPort } from '../model/address.ts';
-import type { Server } from '../model/desired.ts';
-import { files } from '../model/names.ts';
+import type { Link, Server } from '../model/desired.ts';
+import { authorityFile, files } from '../model/names.ts';
+import { DEFAULT_SETTINGS } from '../model/profile.ts';
 
-/**
- * Kubernetes readiness says which endpoints there are; these checks are for what it has not seen yet. One failed
- * connection marks a server down, so the next request finds it gone; half a second later it is tried again.
- */
-const health =
-  'check inter 2s fastinter 500ms downinter 500ms fall 2 rise 1 observe layer4 error-limit 1 on-error mark-down';
+/** Milliseconds between checks; of a server that failed one, or that a failed connection took out. */
+const INTERVAL = 2_000;
+const FAST_INTERVAL = 500;
+/** A server without checks that outliers may take out is only ever checked to bring it back. */
+const SELDOM = 3_600_000;
 
 /**
  * Address and full option list of a server, the same words in a file and in `add server`, which inherits
- * nothing. Draining is weight 0, which both know.
- * @param peer DNS name that the server's certificate must carry; undefined for plain HTTP.
+ * nothing. Draining is weight 0, which both know. Every word is ours, a number, or a host name that was checked.
  */
-export function serverLine(server: Server, peer: string | undefined): string {
-  const line = `${hostPort(server)} weight ${weight(server)} ${health}`;
-  if (peer === undefined) return line;
-  // The health check asks for the gateway's probe page over HTTP/1.1: HAProxy 2.6 cannot check over HTTP/2.
-  return (
-    `${line} ssl ca-file ${files.gatewayCa} crt ${files.gatewayCertificate} verify required verifyhost ${peer} ` +
-    `sni str(${peer}) alpn h2 check-ssl check-sni ${peer} check-alpn http/1.1`
-  );
+export function serverLine(server: Server, link: Link): string {
+  const options = link.kind === 'gateway' ? gatewayOptions(link.serverName) : endpointOptions(link.settings);
+  return [hostPort(server), `weight ${weight(server)}`, ...options].join(' ');
 }
 
 export function weight({ state }: Server): number {
   return state === 'ready' ? 1 : 0;
+}
+
+/** Whether anything would bring the server back once it is down. */
+export function hasCheck(link: Link): boolean {
+  return link.kind === 'gateway' || checks(link.settings).length > 0;
+}
+
+export function usesTls(link: Link): boolean {
+  return link.kind === 'gateway' || (link.settings.tls !== undefined && !link.settings.passthrough);
+}
+
+function gatewayOptions(name: string): string[] {
+  return [
+    ...checks(DEFAULT_SETTINGS),
+    `ssl ca-file ${files.gatewayCa} crt ${files.gatewayCertificate} verify required verifyhost ${name}`,
+    // The probe page is asked for over HTTP/1.1.
+    `sni str(${name}) alpn h2 check-ssl check-sni ${name} check-alpn http/1.1`,
+  ];
+}
+
+function endpointOptions(settings: BackendSettings): string[] {
+  const { limits, slowStartMs, passthrough, protocol } = settings;
+  const checked = checks(settings);
+  return [
+    ...checked,
+    ...(passthrough ? [] : [...tls(settings, checked.length > 0), ...(isHttp2(protocol) ? ['proto h2'] : [])]),
+    ...proxy(settings, checked.length > 0),
+    ...(slowStartMs > 0n ? [`slowstart ${slowStartMs}ms`] : []),
+    ...((limits?.connections ?? 0) > 0 ? [`maxconn ${limits?.connections ?? 0}`] : []),
+    ...((limits?.queue ?? 0) > 0 ? [`maxqueue ${limits?.queue ?? 0}`] : []),
+  ];
+}
+
+function isHttp2(protocol: BackendProtocol): boolean {
+  return protocol === BackendProtocol.HTTP2;
+}
+
+/**
+ * Kubernetes readiness says which endpoints there are; checks are for what it has not seen yet. One failed connection
+ * marks a server down, so the next request finds it gone; half a second later it is tried again.
+ */
+function checks({ healthCheck, outlier, passthrough, protocol }: BackendSettings): string[] {
+  const none = healthCheck?.type === CheckType.NONE;
+  if (none && outlier === undefined) return [];
+  const interval = none ? SELDOM : Number(healthCheck?.intervalMs ?? 0n) || INTERVAL;
+  const ejected = Number(outlier?.ejectForMs ?? 0n);
+  const fast = ejected || Math.min(FAST_INTERVAL, interval);
+  // The first check after an ejection may be due at once: a second one makes the time whole.
+  const rise = ejected > 0 ? 2 : healthCheck?.rise || 1;
+  const answers = outlier?.serverErrors === true && !passthrough;
+  return [
+    `check inter ${interval}ms fastinter ${fast}ms downinter ${fast}ms fall ${healthCheck?.fall || 2} rise ${rise}`,
+    `observe ${answers ? 'layer7' : 'layer4'} error-limit ${outlier?.consecutiveErrors || 1} on-error mark-down`,
+    ...((healthCheck?.port ?? 0) > 0 ? [`port ${healthCheck?.port ?? 0}`] : []),
+    ...(healthCheck?.type === CheckType.HTTP && !passthrough && isHttp2(protocol) ? ['check-proto h2'] : []),
+  ];
+}
+
+function tls({ tls: wanted, protocol, healthCheck }: BackendSettings, checked: boolean): string[] {
+  if (wanted === undefined) return [];
+  const { hostname, ca, insecure } = wanted;
+  const verify = insecure
+    ? 'verify none'
+    : `ca-file ${ca === '' ? '@system-ca' : authorityFile(ca)} verify required` +
+      (hostname === '' ? '' : ` verifyhost ${hostname}`);
+  const alpn =
+    protocol === BackendProtocol.HTTP1 ? 'http/1.1' : protocol === BackendProtocol.HTTP2 ? 'h2' : 'h2,http/1.1';
+  const spoken = healthCheck?.type === CheckType.GRPC || protocol === BackendProtocol.HTTP2 ? 'h2' : 'http/1.1';
+  return [
+    `ssl ${verify} alpn ${alpn}`,
+    ...(hostname === '' ? [] : [`sni str(${hostname})`]),
+    ...(checked ? [`check-ssl check-alpn ${spoken}`, ...(hostname === '' ? [] : [`check-sni ${hostname}`])] : []),
+  ];
+}
+
+function proxy({ proxyProtocol }: BackendSettings, checked: boolean): string[] {
+  if (proxyProtocol !== ProxyProtocol.V1 && proxyProtocol !== ProxyProtocol.V2) return [];
+  const words = proxyProtocol === ProxyProtocol.V1 ? 'send-proxy' : 'send-proxy-v2';
+  return checked ? [words, 'check-send-proxy'] : [words];
 }

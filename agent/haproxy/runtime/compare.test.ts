@@ -19,7 +19,7 @@ function desiredOf(resources: readonly Resource[]): Desired {
   const none = new Map<string, number>();
   const planner = new Planner({
     cluster: 'eu',
-    assignments: { slots: 64, peerSlots: 1, backends: none, peers: none },
+    assignments: { slots: 64, profiles: [], peerSlots: 1, backends: none, peers: none },
   });
   expect(planner.apply({ upserts: resources, removals: [] }).rejections).toEqual([]);
   return planner.desired;
@@ -43,6 +43,7 @@ function mirrorOf(desired: Desired) {
       ]),
     ),
     list: new Map([...desired.certificates.values()].map(({ file, hosts }) => [file, hosts.join(' ')])),
+    authorities: new Set(desired.authorities.keys()),
     fingerprints: new Map([...desired.certificates.values()].map(({ file, pem }) => [file, leafFingerprint(pem)])),
   } satisfies Observed & { maps: Map<string, ObservedMap> };
 }

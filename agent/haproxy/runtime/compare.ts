@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { Op } from '../model/change.ts';
-import type { CertificateEntry, Desired, PeerSlot, Slot } from '../model/desired.ts';
+import type { CertificateEntry, Desired, Link, PeerSlot, Slot } from '../model/desired.ts';
 import { mapNames } from '../model/names.ts';
 import type { MapName } from '../model/names.ts';
 import { weight } from '../render/server-line.ts';
@@ -18,16 +18,19 @@ export function compare(desired: Desired, observed: Observed): Difference {
   const backends: readonly (Slot | PeerSlot)[] = [...desired.slots, ...desired.peers];
   const missingBackends = backends.map(({ name }) => name).filter((name) => !observed.backends.has(name));
   const wrong = certificates(desired, observed);
+  const trust = authorities(desired, observed);
   // What a step rests on stands before it, and goes after it.
   return {
     missingBackends,
     ops: [
+      ...trust.make,
       ...wrong.make,
       ...backends.flatMap((backend) => serversToMake(backend, observed)),
       ...mapNames.flatMap((map) => mapToMake(desired, observed, map)),
       ...mapNames.flatMap((map) => mapToDrop(desired, observed, map)),
       ...backends.flatMap((backend) => serversToDrop(backend, observed)),
       ...wrong.drop,
+      ...trust.drop,
     ],
   };
 }
@@ -51,8 +54,10 @@ function mapToDrop({ maps }: Desired, observed: Observed, map: MapName): Op[] {
     .map((key) => ({ kind: 'map-delete', map, key }));
 }
 
-function peerName(backend: Slot | PeerSlot): string | undefined {
-  return 'serverName' in backend ? backend.serverName : undefined;
+export function linkOf(backend: Slot | PeerSlot): Link {
+  return 'serverName' in backend
+    ? { kind: 'gateway', serverName: backend.serverName ?? '' }
+    : { kind: 'endpoint', settings: backend.settings };
 }
 
 function serversToMake(backend: Slot | PeerSlot, observed: Observed): Op[] {
@@ -60,7 +65,7 @@ function serversToMake(backend: Slot | PeerSlot, observed: Observed): Op[] {
   return [...backend.servers.values()].flatMap((server): Op[] => {
     const one = held?.get(server.name);
     if (one === undefined || one.maintenance) {
-      return [{ kind: 'server-add', backend: backend.name, server, peer: peerName(backend) }];
+      return [{ kind: 'server-add', backend: backend.name, server, link: linkOf(backend) }];
     }
     return one.weight === weight(server) ? [] : [{ kind: 'server-state', backend: backend.name, server }];
   });
@@ -74,6 +79,17 @@ function serversToDrop(backend: Slot | PeerSlot, observed: Observed): Op[] {
       backend: backend.name,
       server: { name, address, port, state: 'drain' },
     }));
+}
+
+function authorities(desired: Desired, observed: Observed): { make: Op[]; drop: Op[] } {
+  return {
+    make: [...desired.authorities]
+      .filter(([file]) => !observed.authorities.has(file))
+      .map(([file, pem]) => ({ kind: 'authority-add', file, pem })),
+    drop: [...observed.authorities]
+      .filter((file) => !desired.authorities.has(file))
+      .map((file) => ({ kind: 'authority-remove', file })),
+  };
 }
 
 function certificates(desired: Desired, { list, fingerprints }: Observed): { make: Op[]; drop: Op[] } {

@@ -1,5 +1,6 @@
 import type { Desired, PeerSlot, Server, Slot } from '../model/desired.ts';
-import { weight } from '../render/server-line.ts';
+import { usesTls, weight } from '../render/server-line.ts';
+import { linkOf } from './compare.ts';
 import type { Observed } from './observe.ts';
 
 /** Nothing is known: every server starts as one that answers. */
@@ -12,23 +13,25 @@ export const NO_HEALTH = '1\n';
  */
 export function healthFile({ slots, peers }: Desired, servers: Observed['servers']): string {
   const backends: readonly (Slot | PeerSlot)[] = [...slots, ...peers];
-  const lines = backends.flatMap(({ name, servers: wanted }) =>
-    [...wanted.values()]
+  const lines = backends.flatMap((backend) => {
+    const { name, servers: wanted } = backend;
+    const tls = usesTls(linkOf(backend));
+    return [...wanted.values()]
       .filter((server) => {
         const seen = servers.get(name)?.get(server.name);
         return seen?.down === true && !seen.maintenance;
       })
-      .map((server) => stateLine(name, server)),
-  );
+      .map((server) => stateLine(name, server, tls));
+  });
   return NO_HEALTH + lines.map((line) => `${line}\n`).join('');
 }
 
-function stateLine(backend: string, server: Server): string {
+function stateLine(backend: string, server: Server, tls: boolean): string {
   const { name, address, port } = server;
   // Backend and server, each with an id that is not looked at; stopped (operational), ready (administrative).
   const head = `0 ${backend} 0 ${name} ${address} 0 0 ${weight(server)} ${weight(server)} 1`;
   // Check: layer-4 connection failed, failed, no successes, configured and enabled. No agent check.
   const check = '8 2 0 6 0';
-  // No forced ids; no name to resolve; no SRV record; TLS as configured; checks have no addresses of their own.
-  return `${head} ${check} 0 0 - ${port} - 0 0 - - 0`;
+  // No forced ids; no name to resolve; no SRV record; TLS; checks have no addresses of their own.
+  return `${head} ${check} 0 0 - ${port} - ${tls ? 1 : 0} 0 - - 0`;
 }

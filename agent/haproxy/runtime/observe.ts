@@ -28,6 +28,8 @@ export interface Observed {
   readonly list: ReadonlyMap<string, string>;
   /** File → SHA-1 fingerprint of the leaf that is loaded, upper-case hex. */
   readonly fingerprints: ReadonlyMap<string, string>;
+  /** Files of CAs that endpoints are verified by. */
+  readonly authorities: ReadonlySet<string>;
 }
 
 /** Asks a worker for everything. @throws HG5003 where it does not answer. */
@@ -38,13 +40,14 @@ export async function observe(client: RuntimeClient): Promise<Observed> {
     query('show servers state'),
     query(`show ssl crt-list ${files.crtList}`),
     query('show ssl cert'),
+    query('show ssl ca-file'),
   ]);
   // A map that no rule of this configuration names is not loaded.
   const refused = replies.find(({ ok, text }) => !ok && !text.startsWith('Unknown map identifier'));
   if (refused !== undefined) {
     throw new HeadgateError('HG5003', `HAProxy refused ${refused.command.text}: ${refused.text}`);
   }
-  const [backends, servers, list, certificates] = replies.slice(mapNames.length).map(({ text }) => text);
+  const [backends, servers, list, certificates, authorities] = replies.slice(mapNames.length).map(({ text }) => text);
   const names = lines(certificates).filter((name) => !name.startsWith('*'));
   const details = await client.send(names.map((name) => query(`show ssl cert ${name}`)));
   return {
@@ -56,6 +59,10 @@ export async function observe(client: RuntimeClient): Promise<Observed> {
     backends: new Set(lines(backends)),
     servers: parseServers(servers),
     list: parseList(list),
+    // `<file> - <n> certificate(s)` a line; what was begun and not committed holds none.
+    authorities: new Set(
+      lines(authorities).flatMap((line) => /^(certs\/ca-[0-9a-f]+\.pem) - [1-9]/.exec(line)?.[1] ?? []),
+    ),
     fingerprints: new Map(
       names.flatMap((name, i): [string, string][] => {
         const print = /^SHA1 FingerPrint: ([0-9A-F]{40})$/m.exec(details[i]?.text ?? '')?.[1];

@@ -100,7 +100,10 @@ export class Rig implements AsyncDisposable {
 
   static async start(cluster: string, ca: TestCa, delta: ResourceDelta, flags: Partial<Listeners> = {}): Promise<Rig> {
     const none = new Map<string, number>();
-    const planner = new Planner({ cluster, assignments: { slots: 64, peerSlots: 4, backends: none, peers: none } });
+    const planner = new Planner({
+      cluster,
+      assignments: { slots: 64, profiles: [], peerSlots: 4, backends: none, peers: none },
+    });
     const { rejections } = planner.apply(delta);
     if (rejections[0] !== undefined) throw new Error(rejections[0].message);
     const gateway = await ca.leaf(`${cluster}.gateway.headgate`);
@@ -119,6 +122,7 @@ export class Rig implements AsyncDisposable {
       gatewayCa: ca.certificate,
       defaultCertificate: combinedPem(fallback.certificate, fallback.key),
       threads: 1,
+      cookieKey: 'k',
     };
     const folder = await mkdtemp(join(tmpdir(), 'headgate-rig-'));
     await mkdir(join(folder, 'run'));

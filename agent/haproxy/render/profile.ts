@@ -1,0 +1,97 @@
+import { unreachable } from '../../../lib/errors.ts';
+import { mapFile } from '../model/names.ts';
+import type { Profile, RetryCause } from '../model/profile.ts';
+import { logFormatLiteral, word } from './escape.ts';
+import { healthRequest, SERVING } from './grpc-check.ts';
+
+/** Cookie that names an endpoint. */
+export const ENDPOINT_COOKIE = 'headgate-endpoint';
+
+const causes: Readonly<Record<RetryCause, string>> = {
+  'empty-response': 'empty-response',
+  'response-timeout': 'response-timeout',
+  'gateway-error': '502 503 504',
+};
+
+/**
+ * A profile's directives in a backend section; none for what the defaults section says already.
+ * @param cookieKey what endpoints' names in cookies are made with.
+ */
+export function profileLines(profile: Profile, cookieKey: string): string[] {
+  const { mode, checkTimeout, connectTimeout, queueTimeout, cookie, timed } = profile;
+  return [
+    ...(mode === 'tcp' ? ['mode tcp'] : []),
+    ...balanceLines(profile.balance),
+    ...checkLines(profile.check),
+    ...[
+      ['check', checkTimeout] as const,
+      ['connect', connectTimeout] as const,
+      ['queue', queueTimeout] as const,
+    ].flatMap(([name, ms]) => (ms > 0 ? [`timeout ${name} ${ms}ms`] : [])),
+    ...retryLines(profile.retries),
+    ...(cookie
+      ? [`cookie ${ENDPOINT_COOKIE} insert indirect nocache httponly dynamic`, `dynamic-cookie-key ${word(cookieKey)}`]
+      : []),
+    ...(timed ? [timeoutLine('server', 'response'), timeoutLine('tunnel', 'tunnel')] : []),
+  ];
+}
+
+function timeoutLine(timeout: 'server' | 'tunnel', map: 'response' | 'tunnel'): string {
+  const value = `be_name,map_str_int(${mapFile(map)})`;
+  return `http-request set-timeout ${timeout} ${value} if { ${value} -m found }`;
+}
+
+function balanceLines(balance: Profile['balance']): string[] {
+  switch (balance.by) {
+    case 'round-robin':
+      return [];
+    case 'least-connections':
+      return ['balance leastconn'];
+    case 'random':
+      return ['balance random(2)'];
+    case 'source':
+      return ['balance source', 'hash-type consistent'];
+    case 'header':
+      return [`balance ${word(`hdr(${balance.name})`)}`, 'hash-type consistent'];
+    case 'cookie':
+      return [`balance hash ${word(`req.cook(${balance.name})`)}`, 'hash-type consistent'];
+    default:
+      return unreachable(balance);
+  }
+}
+
+function checkLines(check: Profile['check']): string[] {
+  switch (check.type) {
+    case 'connect':
+      return [];
+    case 'http':
+      return [
+        'option httpchk',
+        `http-check send meth GET uri ${word(check.path)} ver HTTP/1.1 hdr host ${word(logFormatLiteral(check.host || 'localhost'))}`,
+        `http-check expect status ${check.from}-${check.to}`,
+      ];
+    case 'grpc':
+      return [
+        'option tcp-check',
+        `tcp-check send-binary ${healthRequest(check.service).toString('hex')}`,
+        `tcp-check expect binary ${SERVING.toString('hex')}`,
+      ];
+    default:
+      return unreachable(check);
+  }
+}
+
+/** What has been sent is sent again only where the method is safe (RFC 9110, 9.2.1). */
+function retryLines(retries: Profile['retries']): string[] {
+  if (retries === undefined) return [];
+  const { attempts, on } = retries;
+  return [
+    `retries ${attempts}`,
+    ...(on.length === 0
+      ? []
+      : [
+          `retry-on conn-failure ${on.map((one) => causes[one]).join(' ')}`,
+          'http-request disable-l7-retry if !{ method GET HEAD OPTIONS TRACE }',
+        ]),
+  ];
+}
