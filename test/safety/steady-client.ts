@@ -4,6 +4,7 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2';
 import { request as requestTls } from 'node:https';
 import { connect as connectTls } from 'node:tls';
+import { percentile } from '../bench/numbers.ts';
 
 export interface ClientOptions {
   readonly http: number;
@@ -20,7 +21,9 @@ export interface ClientResult {
   readonly failures: readonly string[];
   /** HTTP/2 streams that were refused unprocessed and went well when sent again (RFC 9113, 8.7). */
   readonly retried: number;
-  /** Milliseconds. */
+  /** Milliseconds from when each was due, so that what waits behind a slow one counts as slow, too. */
+  readonly p50: number;
+  readonly p99: number;
   readonly slowest: number;
 }
 
@@ -46,10 +49,19 @@ export class SteadyClient implements AsyncDisposable {
     return new SteadyClient(child);
   }
 
-  /** Ends it when every answer is there. */
+  /** What came to its end since the start or the lap before. */
+  async lap(): Promise<ClientResult> {
+    return await this.#ask('lap');
+  }
+
+  /** Ends it when every answer is there. @returns what came to its end since the last lap. */
   async stop(): Promise<ClientResult> {
+    return await this.#ask('stop');
+  }
+
+  async #ask(what: 'lap' | 'stop'): Promise<ClientResult> {
     const answer = once(this.#child, 'message') as Promise<[ClientResult]>;
-    this.#child.send('stop');
+    this.#child.send(what);
     const [result] = await answer;
     return result;
   }
@@ -62,14 +74,26 @@ export class SteadyClient implements AsyncDisposable {
   }
 }
 
+class Tally {
+  readonly requests = { 'kept alive': 0, new: 0, 'new with TLS': 0, 'HTTP/2': 0 };
+  readonly failures: string[] = [];
+  readonly latencies: number[] = [];
+  retried = 0;
+
+  result(): ClientResult {
+    const { requests, failures, retried } = this;
+    const latencies = this.latencies.length === 0 ? [0] : this.latencies;
+    const [p50, p99, slowest] = [percentile(latencies, 0.5), percentile(latencies, 0.99), percentile(latencies, 1)];
+    return { requests, failures, retried, p50, p99, slowest };
+  }
+}
+
 class Client {
   readonly #options: ClientOptions;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
-  readonly #counts = { 'kept alive': 0, new: 0, 'new with TLS': 0, 'HTTP/2': 0 };
-  readonly #failures: string[] = [];
   readonly #under = new Set<Promise<void>>();
-  #retried = 0;
-  #slowest = 0;
+  readonly #began = performance.now();
+  #tally = new Tally();
   #session: ClientHttp2Session | undefined;
   #turn = 0;
 
@@ -77,35 +101,47 @@ class Client {
     this.#options = options;
   }
 
-  /** Sends what is due in one tick. */
-  tick(count: number): void {
-    for (let i = 0; i < count; i++) {
-      const turn = this.#turn++;
-      const host = this.#options.hosts[turn % this.#options.hosts.length] ?? '';
+  /** Sends what is due. */
+  tick(): void {
+    const { hosts, rate } = this.#options;
+    for (;;) {
+      const turn = this.#turn;
+      const due = this.#began + (1_000 * turn) / rate;
+      if (due > performance.now()) return;
+      this.#turn++;
+      const host = hosts[turn % hosts.length] ?? '';
       // Of ten: six kept alive, two HTTP/2, one new, one new with TLS.
       const kind = turn % 10 < 6 ? kinds[0] : turn % 10 < 8 ? kinds[3] : turn % 10 === 8 ? kinds[1] : kinds[2];
-      const sent = this.#send(kind, host).finally(() => this.#under.delete(sent));
+      const sent = this.#send(kind, host, due).finally(() => this.#under.delete(sent));
       this.#under.add(sent);
     }
+  }
+
+  lap(): ClientResult {
+    const result = this.#tally.result();
+    this.#tally = new Tally();
+    return result;
   }
 
   async finish(): Promise<ClientResult> {
     await Promise.all(this.#under);
     this.#agent.destroy();
     this.#session?.destroy();
-    return { requests: this.#counts, failures: this.#failures, retried: this.#retried, slowest: this.#slowest };
+    return this.lap();
   }
 
-  async #send(kind: Kind, host: string): Promise<void> {
-    this.#counts[kind]++;
-    const began = performance.now();
+  async #send(kind: Kind, host: string, due: number): Promise<void> {
+    let fault: string | undefined;
     try {
       const status = kind === 'HTTP/2' ? await this.#http2(host) : await this.#http1(kind, host);
-      if (status !== 200) this.#failures.push(`${kind} ${host}: ${status}`);
+      if (status !== 200) fault = String(status);
     } catch (error) {
-      this.#failures.push(`${kind} ${host}: ${String(error)}`);
+      fault = String(error);
     }
-    this.#slowest = Math.max(this.#slowest, performance.now() - began);
+    const tally = this.#tally;
+    tally.requests[kind]++;
+    tally.latencies.push(performance.now() - due);
+    if (fault !== undefined) tally.failures.push(`${new Date().toISOString()} ${kind} ${host}: ${fault}`);
   }
 
   async #http1(kind: Kind, host: string): Promise<number> {
@@ -132,7 +168,7 @@ class Client {
     } catch (error) {
       // Refused unprocessed, or sent after a GOAWAY that does not count it: to be sent again.
       if (!again || stream.rstCode !== constants.NGHTTP2_REFUSED_STREAM) throw error;
-      this.#retried++;
+      this.#tally.retried++;
       return await this.#http2(host, false);
     }
   }
@@ -163,17 +199,15 @@ class Client {
 if (process.send !== undefined && process.argv[1] === import.meta.filename) {
   const options = JSON.parse(process.argv[2] ?? '') as ClientOptions;
   const client = new Client(options);
-  let due = 0;
-  const ticking = setInterval(() => {
-    due += (options.rate * TICK_MS) / 1_000;
-    client.tick(Math.floor(due));
-    due -= Math.floor(due);
-  }, TICK_MS);
+  const ticking = setInterval(() => client.tick(), TICK_MS);
   const finish = async (): Promise<void> => {
     clearInterval(ticking);
     process.send?.(await client.finish());
   };
-  process.once('message', () => void finish());
+  process.on('message', (what) => {
+    if (what === 'lap') process.send?.(client.lap());
+    else void finish();
+  });
   // The parent is gone: so is the client.
   process.on('disconnect', () => process.exit(0));
   setTimeout(() => process.send?.('under way'), 100);
