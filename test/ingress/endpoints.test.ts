@@ -160,26 +160,34 @@ test('a pod that dies with requests in flight costs those and no other', async (
   await cluster.addPod('fragile');
   write('pick', { fragile: READY, b: READY });
   await servedBy('pick', ['b', 'fragile']);
-  const inFlight = Array.from({ length: 4 }, () => {
-    const call = post('pick', '/half');
+  const inFlight = Array.from({ length: 4 }, (_, i) => {
+    const path = `/half/${i}`;
+    const call = post('pick', path);
     // On a connection to the pod that served before, HAProxy closes without an answer, so that the client may retry.
     const ended = new Promise<number | 'closed'>((resolve) => {
       call.once('response', (response) => resolve(response.resume().statusCode ?? 0));
       call.once('error', () => resolve('closed'));
     });
     call.write('half ');
-    return { call, ended };
+    return { path, call, ended };
   });
-  // Both pods have their half of them before one dies.
-  await eventually('requests in flight', () => Promise.resolve(cluster.pod('fragile').busy('/half') === 2));
+  // Each is at one of the two before one dies; with threads of their own turns, not always two at each.
+  const holders = (path: string) => ['fragile', 'b'].filter((pod) => cluster.pod(pod).busy(path) === 1);
+  await eventually('requests in flight', () =>
+    Promise.resolve(inFlight.every(({ path }) => holders(path).length === 1)),
+  );
+  const lost = new Set(inFlight.map(({ path }) => path).filter((path) => holders(path)[0] === 'fragile'));
+  expect(lost.size).toBeGreaterThan(0);
   await cluster.pod('fragile').kill();
   const after: (string | number)[] = [];
   for (let i = 0; i < 60; i++) after.push(await cluster.who('pick.example'));
   expect(new Set(after)).toEqual(new Set(['b']));
-  for (const { call } of inFlight) call.end('rest');
-  const outcomes = await Promise.all(inFlight.map(async ({ ended }) => await ended));
-  expect(outcomes.filter((outcome) => outcome === 200)).toHaveLength(2);
-  expect(outcomes.filter((outcome) => outcome === 502 || outcome === 'closed')).toHaveLength(2);
+  for (const { path, call, ended } of inFlight) {
+    call.end('rest');
+    // Part of its body was sent, so it is never tried on another pod.
+    if (lost.has(path)) expect([502, 'closed']).toContain(await ended);
+    else expect(await ended).toBe(200);
+  }
 });
 
 test('nothing of this needed a reload', async () => expect(await cluster.reloads()).toBe(0));
