@@ -1,4 +1,5 @@
 import { PathType, type Route } from '../../proto/gen/headgate/v1/configured.ts';
+import { compare } from '../compare.ts';
 
 const unreserved = /^[A-Za-z0-9\-._~]$/;
 
@@ -33,9 +34,10 @@ export function validRulePath(path: string): boolean {
 
 /**
  * The path that a route is known by. The Ingress API ignores a Prefix path's final slash, so "/a" and "/a/"
- * are one route; an Exact path keeps its own.
+ * are one route; an Exact path keeps its own. A regular expression is its own name, as readPathRegex prints it.
  */
 export function routePath(pathType: PathType, path: string): string {
+  if (pathType === PathType.REGEX) return path;
   const normal = normalPath(path);
   return pathType === PathType.PREFIX && normal.length > 1 ? normal.replace(/\/$/, '') : normal;
 }
@@ -43,23 +45,27 @@ export function routePath(pathType: PathType, path: string): string {
 /** Whether a route's path matches a request's path in normal form (Ingress API: whole elements, case-sensitive). */
 function pathMatches(pathType: PathType, rulePath: string, path: string): boolean {
   if (pathType === PathType.EXACT) return path === rulePath;
+  if (pathType === PathType.REGEX) return new RegExp(`^(?:${rulePath})$`).test(path);
   if (rulePath === '/') return true;
   return path.startsWith(rulePath) && (path.length === rulePath.length || path[rulePath.length] === '/');
 }
 
+/** Exact before regular expressions before Prefix; then the longest, then the first by text. */
+export function comparePrecedence(a: Pick<Route, 'pathType' | 'path'>, b: Pick<Route, 'pathType' | 'path'>): number {
+  return rank(a.pathType) - rank(b.pathType) || b.path.length - a.path.length || compare(a.path, b.path);
+}
+
+function rank(pathType: PathType): number {
+  return pathType === PathType.EXACT ? 0 : pathType === PathType.REGEX ? 1 : 2;
+}
+
 /**
- * The reference matcher: Exact before Prefix, then the longest.
+ * The reference matcher.
  * @param path in normal form.
  */
 export function matchRoute<R extends Pick<Route, 'pathType' | 'path'>>(
   routes: readonly R[],
   path: string,
 ): R | undefined {
-  let best: R | undefined;
-  for (const route of routes) {
-    if (!pathMatches(route.pathType, route.path, path)) continue;
-    if (route.pathType === PathType.EXACT) return route;
-    if (best === undefined || route.path.length > best.path.length) best = route;
-  }
-  return best;
+  return routes.filter((route) => pathMatches(route.pathType, route.path, path)).sort(comparePrecedence)[0];
 }
