@@ -22,6 +22,8 @@ export interface KeeperOptions {
 
 /** Milliseconds. */
 const LOOK_EVERY = 1_000;
+/** While there are endpoints of which only a part may be out for outliers. */
+const FLOOR_EVERY = 200;
 const REPAIR_EVERY = 30_000;
 /** The pool is refilled when nothing was applied for so long, or at once when it is nearly dry. */
 const QUIET = 1_000;
@@ -134,7 +136,7 @@ export class Keeper {
     const { clock, log, mirror, signal, inTurn } = this.#options;
     while (!signal.aborted) {
       const due = Math.min(
-        clock.now() + LOOK_EVERY,
+        clock.now() + (mirror.hasFloors ? FLOOR_EVERY : LOOK_EVERY),
         this.#lingering.dueAt ?? Infinity,
         mirror.executor.dueAt ?? Infinity,
       );
@@ -177,6 +179,7 @@ export class Keeper {
       await mirror.process.trimLog();
       this.#repairedAt = clock.now();
     }
+    if (mirror.hasFloors) await mirror.holdFloors();
     mirror.process.endReplaced();
     if ((mirror.executor.dueAt ?? Infinity) <= now) await mirror.executor.deleteDrained();
     const gone = this.#lingering.take(now);

@@ -14,15 +14,16 @@ import { HaproxyProcess } from './process/process.ts';
 import type { HaproxyBuild } from './process/probe.ts';
 import { formatState, STATE_FILE } from './process/state-file.ts';
 import type { HaproxyState } from './process/state-file.ts';
-import { setCertificate, setGatewayCa } from './render/commands.ts';
+import { reviveServer, setCertificate, setGatewayCa } from './render/commands.ts';
 import type { Command } from './render/commands.ts';
 import { renderFile, renderFiles } from './render/files.ts';
 import { RuntimeClient } from './runtime/client.ts';
 import { compare, leafFingerprint } from './runtime/compare.ts';
 import { Executor } from './runtime/executor.ts';
 import type { Failure } from './runtime/executor.ts';
+import { ejectedTooMany, hasFloor } from './runtime/floor.ts';
 import { healthFile, NO_HEALTH } from './runtime/health.ts';
-import { observe, observeServers } from './runtime/observe.ts';
+import { observe, observeServers, observeServersOf } from './runtime/observe.ts';
 
 export const reloadReasons = [
   'backend-settings',
@@ -228,6 +229,19 @@ export class Mirror {
       refused: failures.slice(0, 5).map(({ command, words }) => `${command}: ${words}`),
     });
     return ops.length;
+  }
+
+  /** Whether any slot's servers have to be looked at by `holdFloors`. */
+  get hasFloors(): boolean {
+    return this.#options.planner.desired.slots.some(hasFloor);
+  }
+
+  /** Brings servers back that outliers took out beyond what their settings allow. */
+  async holdFloors(): Promise<void> {
+    const slots = this.#options.planner.desired.slots.filter(hasFloor);
+    const names = slots.map(({ name }) => name);
+    const back = ejectedTooMany(slots, await observeServersOf(this.#client, names));
+    await this.#client.send(back.map(({ backend, name }) => reviveServer(backend, name)));
   }
 
   async setGateway(gateway: Pick<Fixed, 'gatewayCertificate' | 'gatewayCa'>): Promise<void> {

@@ -39,7 +39,8 @@ export const sockets = {
  * host: host name → host id; wildcard: what follows `*.` → host id; path: host id + normal path + `#` → route id
  * (longest prefix); split: route id → targets; sticky: cluster tag `.` route id → backend; gateway: route id → own
  * slot; peer: client certificate's CN → cluster; tag: peer slot → cluster tag; passthrough: SNI → backend; response,
- * tunnel: slot → milliseconds, asked by slots of a timed profile.
+ * tunnel: slot → milliseconds, queue: slot → requests that may wait for each endpoint; asked by slots of profiles that
+ * have such.
  */
 export const mapNames = [
   'host',
@@ -53,6 +54,7 @@ export const mapNames = [
   'passthrough',
   'response',
   'tunnel',
+  'queue',
 ] as const;
 
 export type MapName = (typeof mapNames)[number];

@@ -42,6 +42,8 @@ export const profileSchema = z.object({
   cookie: z.boolean(),
   /** Timeouts are looked up by the slot's name. */
   timed: z.boolean(),
+  /** The limit of waiting requests is looked up by the slot's name. */
+  queued: z.boolean(),
 });
 
 /**
@@ -64,12 +66,13 @@ const causes: Readonly<Record<RetryOn, RetryCause | undefined>> = {
 export const DEFAULT_SETTINGS: BackendSettings = BackendSettings.create();
 
 export function profileOf(settings: BackendSettings): Profile {
-  const { timeouts, healthCheck, retries, passthrough } = settings;
+  const { timeouts, healthCheck, retries, passthrough, limits } = settings;
   const common = {
     check: checkOf(healthCheck, passthrough),
     checkTimeout: Number(healthCheck?.timeoutMs ?? 0n),
     connectTimeout: Number(timeouts?.connectMs ?? 0n),
     queueTimeout: Number(timeouts?.queueMs ?? 0n),
+    queued: (limits?.queue ?? 0) > 0,
   };
   if (passthrough) {
     return { mode: 'tcp', balance: balanceOf(settings), ...common, cookie: false, timed: false };

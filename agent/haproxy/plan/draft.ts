@@ -12,6 +12,7 @@ const setPhase: Readonly<Record<MapName, number>> = {
   gateway: 3,
   response: 3,
   tunnel: 3,
+  queue: 3,
   sticky: 4,
   split: 4,
   path: 5,
@@ -31,6 +32,7 @@ const deletePhase: Readonly<Record<MapName, number>> = {
   tag: 9,
   response: 10,
   tunnel: 10,
+  queue: 10,
 };
 
 function phase(op: Op): number {

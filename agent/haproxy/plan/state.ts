@@ -64,6 +64,7 @@ export class DesiredState implements Desired {
     const { responseMs = 0n, tunnelMs = 0n } = slot.profile.timed ? (settings.timeouts ?? {}) : {};
     if (responseMs > 0n) this.put(draft, 'response', slot.name, String(responseMs), owner);
     if (tunnelMs > 0n) this.put(draft, 'tunnel', slot.name, String(tunnelMs), owner);
+    if (slot.profile.queued) this.put(draft, 'queue', slot.name, String(settings.limits?.queue ?? 0), owner);
     this.#verify(draft, place, settings, owner);
   }
 
@@ -71,7 +72,7 @@ export class DesiredState implements Desired {
     this.setSlotServers(draft, place, new Map(), owner);
     const slot = at(this.slots, place);
     this.slots[place] = { ...slot, backend: undefined, settings: DEFAULT_SETTINGS };
-    for (const map of ['response', 'tunnel'] as const) this.put(draft, map, slot.name, undefined, owner);
+    for (const map of ['response', 'tunnel', 'queue'] as const) this.put(draft, map, slot.name, undefined, owner);
     this.#verify(draft, place, DEFAULT_SETTINGS, owner, slot.settings);
     draft.add({ kind: 'freed', backend: slot.name, owner: backend }, owner);
   }

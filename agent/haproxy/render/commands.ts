@@ -99,6 +99,11 @@ export function setServerState(backend: string, name: string, state: 'ready' | '
   return command(`set server ${backend}/${name} state ${state}`);
 }
 
+/** Back, whatever took it out. */
+export function reviveServer(backend: string, name: string): Command {
+  return command(`set server ${backend}/${name} health up`);
+}
+
 /** Only in maintenance and without streams; HAProxy refuses while there are some. */
 export function deleteServer(backend: string, name: string): Command {
   return command(`del server ${backend}/${name}`, /^Server deleted\.$/);

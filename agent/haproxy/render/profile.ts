@@ -18,7 +18,7 @@ const causes: Readonly<Record<RetryCause, string>> = {
  * @param cookieKey what endpoints' names in cookies are made with.
  */
 export function profileLines(profile: Profile, cookieKey: string): string[] {
-  const { mode, checkTimeout, connectTimeout, queueTimeout, cookie, timed } = profile;
+  const { mode, checkTimeout, connectTimeout, queueTimeout, cookie, timed, queued } = profile;
   return [
     ...(mode === 'tcp' ? ['mode tcp'] : []),
     ...balanceLines(profile.balance),
@@ -32,6 +32,7 @@ export function profileLines(profile: Profile, cookieKey: string): string[] {
     ...(cookie
       ? [`cookie ${ENDPOINT_COOKIE} insert indirect nocache httponly dynamic`, `dynamic-cookie-key ${word(cookieKey)}`]
       : []),
+    ...(queued ? queueLines(mode) : []),
     ...(timed ? [timeoutLine('server', 'response'), timeoutLine('tunnel', 'tunnel')] : []),
   ];
 }
@@ -39,6 +40,16 @@ export function profileLines(profile: Profile, cookieKey: string): string[] {
 function timeoutLine(timeout: 'server' | 'tunnel', map: 'response' | 'tunnel'): string {
   const value = `be_name,map_str_int(${mapFile(map)})`;
   return `http-request set-timeout ${timeout} ${value} if { ${value} -m found }`;
+}
+
+/** HAProxy's maxqueue holds for requests with a cookie only: others wait in the backend's own queue, without end. */
+function queueLines(mode: Profile['mode']): string[] {
+  const rule = mode === 'tcp' ? 'tcp-request content' : 'http-request';
+  const refuse = mode === 'tcp' ? 'reject' : String.raw`return status 503 content-type text/plain string "queue full\n"`;
+  return [
+    `${rule} set-var(txn.queue) be_name,map_str_int(${mapFile('queue')})`,
+    `${rule} ${refuse} if { var(txn.queue) -m found } { avg_queue,sub(txn.queue) ge 0 }`,
+  ];
 }
 
 function balanceLines(balance: Profile['balance']): string[] {

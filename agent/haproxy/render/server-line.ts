@@ -42,7 +42,7 @@ function gatewayOptions(name: string): string[] {
     ...checks(DEFAULT_SETTINGS),
     `ssl ca-file ${files.gatewayCa} crt ${files.gatewayCertificate} verify required verifyhost ${name}`,
     // The probe page is asked for over HTTP/1.1.
-    `sni str(${name}) alpn h2 check-ssl check-sni ${name} check-alpn http/1.1`,
+    `sni str(${name}) alpn h2 ws h1 check-ssl check-sni ${name} check-alpn http/1.1`,
   ];
 }
 

@@ -17,6 +17,8 @@ export interface ObservedServer {
   readonly maintenance: boolean;
   /** Checks, or requests that failed, have taken it out. */
   readonly down: boolean;
+  /** What requests met there has taken it out, and no check has failed since. */
+  readonly ejected: boolean;
 }
 
 /** What a worker holds of what can change at runtime. */
@@ -77,6 +79,12 @@ export async function observeServers(client: RuntimeClient): Promise<Observed['s
   return parseServers(await client.ask('show servers state'));
 }
 
+/** Asks a worker for the servers of some backends. @throws HG5003 where it does not answer. */
+export async function observeServersOf(client: RuntimeClient, backends: readonly string[]): Promise<Observed['servers']> {
+  const replies = await client.send(backends.map((name) => query(`show servers state ${name}`)));
+  return parseServers(replies.map(({ text }) => text).join('\n'));
+}
+
 /** Lines that are no heading. */
 function lines(text = ''): string[] {
   return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
@@ -95,6 +103,10 @@ export function parseMap(text: string | undefined): ObservedMap {
   return { entries, repeated };
 }
 
+/** HCHK_STATUS_HANA and CHK_RES_PASSED: numbers that HAProxy keeps for its state files. */
+const HEALTH_ANALYSED = '4';
+const PASSED = 3;
+
 /** Columns after the version line and the heading; HAProxy manual (management), `show servers state`. */
 export function parseServers(text: string | undefined): Map<string, Map<string, ObservedServer>> {
   const backends = new Map<string, Map<string, ObservedServer>>();
@@ -111,6 +123,7 @@ export function parseServers(text: string | undefined): Map<string, Map<string, 
       // Forced maintenance (0x01); what is inherited or comes from DNS does not occur here.
       maintenance: (Number(admin) & 1) !== 0,
       down: operational === '0',
+      ejected: operational === '0' && (columns[10] === HEALTH_ANALYSED || Number(columns[11]) >= PASSED),
     });
   }
   return backends;

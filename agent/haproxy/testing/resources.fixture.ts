@@ -2,6 +2,7 @@ import { routeId } from '../../../lib/domain/route-id.ts';
 import { type Resource, resource } from '../../../lib/sync/index.ts';
 import {
   Backend,
+  BackendSettings,
   Certificate,
   Endpoints,
   EndpointState,
@@ -13,10 +14,15 @@ import {
   type RouteSplit,
 } from '../../../proto/gen/headgate/v1/configured.ts';
 
-type RouteShape = { path: string; exact?: boolean; at: Record<string, string> };
+type RouteShape = {
+  path: string;
+  exact?: boolean;
+  at: Record<string, string>;
+  settings?: Parameters<typeof BackendSettings.create>[0];
+};
 
 /** @param at cluster → backend resource name. */
-export function route(host: string, { path, exact = false, at }: RouteShape): Route {
+export function route(host: string, { path, exact = false, at, settings }: RouteShape): Route {
   const pathType = exact ? PathType.EXACT : PathType.PREFIX;
   return {
     id: routeId(host, pathType, path),
@@ -24,7 +30,7 @@ export function route(host: string, { path, exact = false, at }: RouteShape): Ro
     path,
     contributions: Object.entries(at).map(([cluster, backend]) => ({ cluster, backend, ready: 1 })),
     traffic: undefined,
-    backendSettings: undefined,
+    backendSettings: settings === undefined ? undefined : BackendSettings.create(settings),
   };
 }
 
