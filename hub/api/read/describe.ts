@@ -199,14 +199,15 @@ function clusterDetails(view: HubView, name: string): readonly DescribeSection[]
   ];
 }
 
-/** Fields that the policy gives to routes, and fields where another beat it. */
+/** Fields that the policy gives to routes, and fields where another beat it; the value is the one in force. */
 function policyOrigins(view: HubView, policy: PolicyItem): DescribeSection {
   const name = `${policy.kind} ${policy.namespace === null ? '' : `${policy.namespace}/`}${policy.name}`;
-  const isMe = (origin: string) => origin === `${name} at ${policy.cluster ?? 'hub'}`;
+  const me = `${name} ${policy.cluster === null ? 'at hub' : `in cluster ${policy.cluster}`}`;
+  const isMe = (origin: string) => origin === me || origin === `${me} (overrides)`;
   const rows: Row[] = [];
   for (const route of routeItems(view)) {
     for (const [entry, origins] of view.compiled(route.host)?.origins.get(route.id) ?? []) {
-      for (const { field, winner, losers } of origins) {
+      for (const { field, value, winner, losers } of origins) {
         const wins = isMe(winner);
         if (!wins && !losers.some(isMe)) continue;
         const { host, path } = route;
@@ -215,7 +216,9 @@ function policyOrigins(view: HubView, policy: PolicyItem): DescribeSection {
           path,
           entry: entry === '' ? 'all' : entry,
           field,
+          value: plain(value),
           result: wins ? 'in force' : `beaten by ${winner}`,
+          beats: losers.filter((loser) => !isMe(loser)).join(', '),
         });
       }
     }
