@@ -18,6 +18,11 @@ export class VirtualClock implements Clock {
     return this.#now;
   }
 
+  /** Sleeps that go on. */
+  get sleepers(): number {
+    return this.#timers.length;
+  }
+
   /** Mulberry32. */
   random(): number {
     this.#seed = (this.#seed + 0x6d2b79f5) | 0;

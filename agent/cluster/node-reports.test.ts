@@ -66,3 +66,21 @@ test('a node that stays away is forgotten, one that comes back is not', async ({
   expect(up.inventory.get('verdict', 'host/shop.example')).toBeUndefined();
   expect(up.inventory.get('node', 'n2')).toBeDefined();
 });
+
+test('a node that comes and goes is forgotten so long after its last going, by one timer', async ({ expect }) => {
+  const up = new Publication();
+  const reports = new NodeReports(up);
+  const clock = new VirtualClock();
+  const { signal } = new AbortController();
+  for (let i = 0; i < 3; i++) {
+    const stream = reports.opened('n1', clock, signal);
+    await reports.sink('n1').accept(delta({ upserts: [info('n1')] }));
+    stream[Symbol.dispose]();
+    await clock.advance(50_000);
+    expect(clock.sleepers).toBe(1);
+  }
+  expect(up.inventory.get('node', 'n1')).toBeDefined();
+  await clock.advance(70_000);
+  expect(up.inventory.get('node', 'n1')).toBeUndefined();
+  expect(clock.sleepers).toBe(0);
+});

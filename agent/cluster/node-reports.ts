@@ -21,10 +21,11 @@ const GONE_MS = 120_000;
  */
 export class NodeReports {
   readonly #up: Publication;
-  readonly #inventories = new Map<string, Inventory>();
   readonly #sinks = new Map<string, ReceiverSink>();
   /** Streams that run, by node. */
   readonly #streams = new Map<string, number>();
+  /** Ends the wait after which a node is forgotten, by node. */
+  readonly #leaving = new Map<string, AbortController>();
 
   constructor(up: Publication) {
     this.#up = up;
@@ -33,13 +34,17 @@ export class NodeReports {
   /** A stream of the node's begins; to be disposed when it ends. */
   opened(node: string, clock: Clock, signal: AbortSignal): Disposable {
     this.#streams.set(node, (this.#streams.get(node) ?? 0) + 1);
+    this.#leaving.get(node)?.abort();
+    this.#leaving.delete(node);
     return {
       [Symbol.dispose]: () => {
         const left = (this.#streams.get(node) ?? 1) - 1;
         if (left > 0) this.#streams.set(node, left);
         else {
           this.#streams.delete(node);
-          void this.#forgetLater(node, clock, signal);
+          const back = new AbortController();
+          this.#leaving.set(node, back);
+          void this.#forgetLater(node, clock, AbortSignal.any([signal, back.signal]));
         }
       },
     };
@@ -55,7 +60,6 @@ export class NodeReports {
       held: () => undefined,
       accept: async (delta) => await Promise.resolve(this.#accept(node, inventory, delta)),
     };
-    this.#inventories.set(node, inventory);
     this.#sinks.set(node, sink);
     return sink;
   }
@@ -64,15 +68,16 @@ export class NodeReports {
     try {
       await clock.sleep(GONE_MS, signal);
     } catch {
-      return; // the agent ends
+      return; // it came back, or the agent ends
     }
-    const inventory = this.#inventories.get(node);
-    if (inventory === undefined || this.#streams.has(node)) return;
-    this.#inventories.delete(node);
+    this.#leaving.delete(node);
+    const inventory = this.#sinks.get(node)?.inventory;
+    if (inventory === undefined) return;
     this.#sinks.delete(node);
     this.#up.publish({ upserts: [], removals: [{ type: 'node', name: node }] });
     // Verdicts count nodes, so each that stands is summed anew.
-    const verdicts = [...this.#inventories.values(), inventory].flatMap((held) => [...held.ofType('verdict')]);
+    const held = [inventory, ...[...this.#sinks.values()].map((sink) => sink.inventory)];
+    const verdicts = held.flatMap((one) => [...one.ofType('verdict')]);
     for (const name of new Set(verdicts.map((verdict) => verdict.name))) this.#sum(name);
   }
 
@@ -90,7 +95,7 @@ export class NodeReports {
   }
 
   #sum(name: string): void {
-    const said = [...this.#inventories].flatMap(([node, inventory]) => {
+    const said = [...this.#sinks].flatMap(([node, { inventory }]) => {
       const one = inventory.get('verdict', name);
       return one === undefined ? [] : [{ node, verdict: Verdict.decode(one.body) }];
     });
@@ -99,7 +104,7 @@ export class NodeReports {
       this.#up.publish({ upserts: [], removals: [{ type: 'verdict', name }] });
       return;
     }
-    const nodes = this.#inventories.size;
+    const nodes = this.#sinks.size;
     const summed = Verdict.encode({
       ...first.verdict,
       nodes,
