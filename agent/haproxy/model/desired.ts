@@ -9,6 +9,11 @@ export interface Server {
   /** IPv4 or IPv6 literal, without brackets. */
   readonly address: string;
   readonly port: number;
+  /**
+   * HAProxy's number of it, unique in its backend: its place in consistent hashes, so it is made of the address. Their
+   * own numbers would change with each reload, and HAProxy 2.6 gives all servers added at runtime the same place.
+   */
+  readonly id?: number;
   /** drain: finishes what it has, gets nothing new. */
   readonly state: 'ready' | 'drain';
 }

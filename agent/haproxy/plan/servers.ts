@@ -2,6 +2,9 @@ import { type Backend, type Endpoints, EndpointState } from '../../../proto/gen/
 import type { Server } from '../model/desired.ts';
 import { serverName } from '../model/names.ts';
 
+/** HAProxy takes the lower 20 bits of a server's number for its place in a hash; 0 is none. */
+const LAST_ID = 2 ** 20 - 1;
+
 /**
  * A backend's servers from its service's slices. Ready endpoints serve. Draining ones finish what they have: they
  * are kept while they are there, never added, unless no endpoint is ready; then they serve, as Kubernetes
@@ -27,9 +30,25 @@ export function serversOf(
       }
     }
   }
-  if (ready.size === 0) return draining;
+  if (ready.size === 0) return numbered(draining, held);
   for (const [name, server] of draining) {
     if (!ready.has(name) && held.has(name)) ready.set(name, { ...server, state: 'drain' });
   }
-  return ready;
+  return numbered(ready, held);
+}
+
+/** Gives each its number; what stands keeps its own. */
+function numbered(servers: ReadonlyMap<string, Server>, held: ReadonlyMap<string, Server>): Map<string, Server> {
+  const taken = new Set([...held.values()].map(({ id }) => id));
+  return new Map(
+    [...servers].map(([name, server]) => {
+      let id = held.get(name)?.id;
+      if (id === undefined) {
+        id = 1 + (Number.parseInt(name.slice(-8), 16) % LAST_ID);
+        while (taken.has(id)) id = (id % LAST_ID) + 1;
+        taken.add(id);
+      }
+      return [name, { ...server, id }];
+    }),
+  );
 }

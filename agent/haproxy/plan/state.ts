@@ -18,8 +18,8 @@ export class DesiredState implements Desired {
   readonly peers: PeerSlot[] = [];
   readonly certificates = new Map<string, CertificateEntry>();
   readonly authorities = new Map<string, string>();
-  /** Slots whose servers are verified by a CA, by its file. */
-  readonly #verified = new Map<string, Set<number>>();
+  /** Slots with servers that are verified by a CA → its file. */
+  readonly #verifiedBy = new Map<number, string>();
 
   /** @returns its number. */
   addSlot(profile: Profile): number {
@@ -65,7 +65,6 @@ export class DesiredState implements Desired {
     if (responseMs > 0n) this.put(draft, 'response', slot.name, String(responseMs), owner);
     if (tunnelMs > 0n) this.put(draft, 'tunnel', slot.name, String(tunnelMs), owner);
     if (slot.profile.queued) this.put(draft, 'queue', slot.name, String(settings.limits?.queue ?? 0), owner);
-    this.#verify(draft, place, settings, owner);
   }
 
   freeSlot(draft: Draft, place: number, backend: string, owner: Owner): void {
@@ -73,36 +72,31 @@ export class DesiredState implements Desired {
     const slot = at(this.slots, place);
     this.slots[place] = { ...slot, backend: undefined, settings: DEFAULT_SETTINGS };
     for (const map of ['response', 'tunnel', 'queue'] as const) this.put(draft, map, slot.name, undefined, owner);
-    this.#verify(draft, place, DEFAULT_SETTINGS, owner, slot.settings);
     draft.add({ kind: 'freed', backend: slot.name, owner: backend }, owner);
   }
 
   setSlotServers(draft: Draft, place: number, servers: ReadonlyMap<string, Server>, owner: Owner): void {
     const slot = at(this.slots, place);
     const link: Link = { kind: 'endpoint', settings: slot.settings };
+    this.#verify(draft, place, servers.size > 0 ? (slot.settings.tls?.ca ?? '') : '', owner);
     for (const op of serverOps(slot.name, slot.servers, servers, link)) draft.add(op, owner);
     this.slots[place] = { ...slot, servers };
   }
 
-  /** Holds a CA while any slot is in need of it. */
-  #verify(draft: Draft, place: number, next: BackendSettings, owner: Owner, before = DEFAULT_SETTINGS): void {
-    const wanted = next.tls?.ca ?? '';
-    if (wanted !== '') {
-      const file = authorityFile(wanted);
-      const slots = this.#verified.get(file) ?? new Set();
-      this.#verified.set(file, slots.add(place));
-      if (!this.authorities.has(file)) draft.add({ kind: 'authority-add', file, pem: wanted }, owner);
-      this.authorities.set(file, wanted);
+  /** Holds a CA while any server is verified by it: HAProxy loads no other from its files. */
+  #verify(draft: Draft, place: number, pem: string, owner: Owner): void {
+    const before = this.#verifiedBy.get(place);
+    const next = pem === '' ? undefined : authorityFile(pem);
+    if (before === next) return;
+    if (next === undefined) this.#verifiedBy.delete(place);
+    else {
+      this.#verifiedBy.set(place, next);
+      if (!this.authorities.has(next)) draft.add({ kind: 'authority-add', file: next, pem }, owner);
+      this.authorities.set(next, pem);
     }
-    const held = before.tls?.ca ?? '';
-    if (held === '') return;
-    const file = authorityFile(held);
-    const slots = this.#verified.get(file);
-    slots?.delete(place);
-    if (slots?.size !== 0) return;
-    this.#verified.delete(file);
-    this.authorities.delete(file);
-    draft.add({ kind: 'authority-remove', file }, owner);
+    if (before === undefined || [...this.#verifiedBy.values()].includes(before)) return;
+    this.authorities.delete(before);
+    draft.add({ kind: 'authority-remove', file: before }, owner);
   }
 
   assignPeer(draft: Draft, place: number, cluster: string, owner: Owner): void {

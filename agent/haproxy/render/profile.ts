@@ -45,7 +45,8 @@ function timeoutLine(timeout: 'server' | 'tunnel', map: 'response' | 'tunnel'): 
 /** HAProxy's maxqueue holds for requests with a cookie only: others wait in the backend's own queue, without end. */
 function queueLines(mode: Profile['mode']): string[] {
   const rule = mode === 'tcp' ? 'tcp-request content' : 'http-request';
-  const refuse = mode === 'tcp' ? 'reject' : String.raw`return status 503 content-type text/plain string "queue full\n"`;
+  const refuse =
+    mode === 'tcp' ? 'reject' : String.raw`return status 503 content-type text/plain string "queue full\n"`;
   return [
     `${rule} set-var(txn.queue) be_name,map_str_int(${mapFile('queue')})`,
     `${rule} ${refuse} if { var(txn.queue) -m found } { avg_queue,sub(txn.queue) ge 0 }`,

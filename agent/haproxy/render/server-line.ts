@@ -1,4 +1,5 @@
 import {
+  Algorithm,
   BackendProtocol,
   type BackendSettings,
   CheckType,
@@ -21,7 +22,13 @@ const SELDOM = 3_600_000;
  */
 export function serverLine(server: Server, link: Link): string {
   const options = link.kind === 'gateway' ? gatewayOptions(link.serverName) : endpointOptions(link.settings);
-  return [hostPort(server), `weight ${weight(server)}`, ...options].join(' ');
+  const id = link.kind === 'endpoint' && isHashed(link.settings) && server.id !== undefined ? [`id ${server.id}`] : [];
+  return [hostPort(server), ...id, `weight ${weight(server)}`, ...options].join(' ');
+}
+
+/** Random draws from the same ring. */
+function isHashed({ balance }: BackendSettings): boolean {
+  return balance?.algorithm === Algorithm.HASH || balance?.algorithm === Algorithm.RANDOM;
 }
 
 export function weight({ state }: Server): number {

@@ -37,7 +37,14 @@ function mirrorOf(desired: Desired) {
         new Map(
           [...servers.values()].map((one): [string, ObservedServer] => [
             one.name,
-            { address: one.address, port: one.port, weight: weight(one), maintenance: false, down: false, ejected: false },
+            {
+              address: one.address,
+              port: one.port,
+              weight: weight(one),
+              maintenance: false,
+              down: false,
+              ejected: false,
+            },
           ]),
         ),
       ]),
@@ -94,7 +101,14 @@ describe('compare', () => {
   });
 });
 
-const serving: ObservedServer = { address: '127.0.0.1', port: 1, weight: 1, maintenance: false, down: false, ejected: false };
+const serving: ObservedServer = {
+  address: '127.0.0.1',
+  port: 1,
+  weight: 1,
+  maintenance: false,
+  down: false,
+  ejected: false,
+};
 
 function spoil(map: Map<string, string>, value: string): void {
   for (const key of map.keys()) map.set(key, value);

@@ -80,7 +80,10 @@ export async function observeServers(client: RuntimeClient): Promise<Observed['s
 }
 
 /** Asks a worker for the servers of some backends. @throws HG5003 where it does not answer. */
-export async function observeServersOf(client: RuntimeClient, backends: readonly string[]): Promise<Observed['servers']> {
+export async function observeServersOf(
+  client: RuntimeClient,
+  backends: readonly string[],
+): Promise<Observed['servers']> {
   const replies = await client.send(backends.map((name) => query(`show servers state ${name}`)));
   return parseServers(replies.map(({ text }) => text).join('\n'));
 }
