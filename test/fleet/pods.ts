@@ -14,6 +14,10 @@ export interface PodAnswer {
 /** A request for this path is counted and answered without a body: for load. */
 export const COUNT_PATH = '/count';
 
+/** A request for this path is answered only after so many milliseconds. */
+export const LATE_PATH = '/late';
+export const LATE_MS = 2_500;
+
 type Counts = Readonly<Record<string, number>>;
 
 /** HTTP servers on loopback in a process of their own, so that load and pods do not share a thread. */
@@ -63,8 +67,12 @@ function serve(pod: string): Server {
       return;
     }
     const body = JSON.stringify({ cluster, pod, path: url, headers } satisfies PodAnswer);
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
-    response.end(body);
+    const answer = (): void => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
+      response.end(body);
+    };
+    if (url === LATE_PATH) setTimeout(answer, LATE_MS);
+    else answer();
   });
   // Longer than HAProxy keeps idle connections, so that the pod is never the one to close.
   server.keepAliveTimeout = 120_000;
