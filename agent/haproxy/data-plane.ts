@@ -26,6 +26,8 @@ export interface DataPlaneOptions {
   readonly folder: string;
   readonly haproxy: string;
   readonly listeners: Listeners;
+  /** What else of the agent listens here, `host:port` by name: like its own listeners it is no endpoint. */
+  readonly agentListeners?: ReadonlyMap<string, string>;
   readonly gateway: GatewayCredentials;
   /** Spare backends of the default profile; 128 or more. */
   readonly spares: number;

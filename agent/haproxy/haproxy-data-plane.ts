@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
@@ -19,6 +20,7 @@ import type { Change } from './model/change.ts';
 import type { Fixed } from './model/desired.ts';
 import { cookieKey, files, sockets } from './model/names.ts';
 import { backendOfKey } from './model/profile.ts';
+import { ownListeners } from './process/own-listeners.ts';
 import { combinedPem } from './model/pem.ts';
 import { Planner } from './plan/planner.ts';
 import { realListeners } from './process/addresses.ts';
@@ -113,8 +115,18 @@ class HaproxyDataPlane implements DataPlane {
       cookieKey: cookieKey(cluster),
       threads: undefined,
     };
+    const { http, https, gateway: crossing } = fixed.listeners;
     const planner = new Planner({
       cluster,
+      ownListener: ownListeners(
+        new Map([
+          ['the http listener', http],
+          ['the https listener', https],
+          ['the gateway listener', crossing],
+          ...(this.#options.agentListeners ?? []),
+        ]),
+        machineAddresses,
+      ),
       assignments: {
         slots: Math.max(spares, before?.slots ?? 0),
         profiles: before?.profiles ?? [],
@@ -312,6 +324,10 @@ class HaproxyDataPlane implements DataPlane {
       );
     }
   }
+}
+
+function machineAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
 }
 
 async function isRunning(folder: string): Promise<boolean> {

@@ -35,6 +35,12 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
           tlsPassthrough: options.tlsPassthrough,
           trustedHops: options.trustedHops,
         },
+        agentListeners: new Map([
+          ...(options.listenNodes === undefined
+            ? []
+            : [['the nodes listener', formatAddress(options.listenNodes)] as const]),
+          ['the ops listener', formatAddress(options.ops)] as const,
+        ]),
         gateway: identity.current().gateway,
         spares: SPARES,
       },

@@ -1,4 +1,5 @@
-import { BlockList, isIPv4, isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
+import { forbiddenAddress, isLoopback } from '../../../lib/domain/endpoint-address.ts';
 import { SERVICE_NAME_LABEL } from '../../../lib/manifest/endpoints.ts';
 import type { EndpointSliceManifest, ServiceManifest } from '../../../lib/manifest/manifest.ts';
 import { quoted } from '../../../lib/manifest/quoted.ts';
@@ -27,18 +28,6 @@ export const UNLABELLED: Fault = {
   remedy: 'set it to the name of the Service',
   severity: 'warning',
 };
-
-// What the API server refuses in EndpointSlices (ValidateEndpointIP), but for loopback, which a folder may use.
-const forbidden = new BlockList();
-forbidden.addAddress('0.0.0.0', 'ipv4');
-forbidden.addSubnet('169.254.0.0', 16, 'ipv4');
-forbidden.addSubnet('224.0.0.0', 4, 'ipv4');
-forbidden.addAddress('::', 'ipv6');
-forbidden.addSubnet('fe80::', 10, 'ipv6');
-forbidden.addSubnet('ff00::', 8, 'ipv6');
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
 
 export function viewSlice(slice: EndpointSliceManifest, service: ServiceManifest, allowLoopback: boolean): SliceView {
   const { addressType } = slice.spec;
@@ -117,8 +106,6 @@ function addressFault(address: string, family: 'IPv4' | 'IPv6', allowLoopback: b
   // A zone ("fe80::1%eth0") means nothing to another process.
   const valid = family === 'IPv4' ? isIPv4(address) : isIPv6(address) && !address.includes('%');
   if (!valid) return `is no ${family} address`;
-  const kind = family === 'IPv4' ? 'ipv4' : 'ipv6';
-  if (forbidden.check(address, kind)) return 'is unspecified, link-local or multicast';
-  if (!allowLoopback && loopback.check(address, kind)) return 'is a loopback address';
-  return undefined;
+  if (!allowLoopback && isLoopback(address)) return 'is a loopback address';
+  return forbiddenAddress(address);
 }

@@ -1,4 +1,5 @@
 import { HeadgateError } from '../../../lib/errors.ts';
+import { forbiddenAddress } from '../../../lib/domain/endpoint-address.ts';
 import { ANY_HOST, validHost } from '../../../lib/domain/host-name.ts';
 import { validRulePath } from '../../../lib/domain/path.ts';
 import { isLabel } from '../../../lib/identity/identity.ts';
@@ -21,6 +22,9 @@ import { checkSettings } from './settings.ts';
 
 // Resource bodies are checked again here: whatever a hub or relay let through, nothing that HAProxy could
 // misread gets past this file. Each function throws HeadgateError and changes nothing.
+
+/** @returns which of the node's own listeners an address and port reach; undefined: none. */
+export type OwnListener = (address: string, port: number) => string | undefined;
 
 const routeIdForm = /^[0-9a-f]{16}$/;
 /** Bytes of the names in one entry of the list of certificates, which goes to HAProxy as one command. */
@@ -103,13 +107,21 @@ export function decodeBackend(resource: Resource): Backend {
   return backend;
 }
 
-export function decodeEndpoints(resource: Resource): Endpoints {
+/** @param own what an address and port reach that no request may be sent to. */
+export function decodeEndpoints(resource: Resource, own: OwnListener): Endpoints {
   const endpoints = body(resource, Endpoints);
   for (const [i, port] of endpoints.ports.entries()) {
     check(isPort(port.targetPort), `ports[${i}].targetPort`, 'is no port');
   }
   for (const [i, { address }] of endpoints.endpoints.entries()) {
-    check(isAddress(address), `endpoints[${i}].address`, 'is no IP address');
+    const field = `endpoints[${i}].address`;
+    check(isAddress(address), field, 'is no IP address');
+    const why = forbiddenAddress(address);
+    check(why === undefined, field, `${address} ${why}`);
+    for (const { targetPort } of endpoints.ports) {
+      const listener = own(address, targetPort);
+      check(listener === undefined, field, `${address} with port ${targetPort} is ${listener} of this node itself`);
+    }
   }
   return endpoints;
 }

@@ -242,6 +242,8 @@ describe('bad input is refused by name and changes nothing', () => {
     ],
     ['a host name as endpoint', endpoints('d/shop', 80, ['evil.example']), 'HG1002'],
     ['an endpoint with options', endpoints('d/shop', 80, ['10.0.0.1 backup']), 'HG1002'],
+    ['the metadata server of a cloud', endpoints('d/shop', 80, ['169.254.169.254']), 'HG1002'],
+    ['the machine, by no address', endpoints('d/shop', 80, ['0.0.0.0']), 'HG1002'],
     ['a port of 0', endpoints('d/shop', 0, ['10.0.0.1']), 'HG1002'],
     ['a peer whose name is more than one line', peer('us\nevil', []), 'HG1002'],
     [
@@ -267,4 +269,23 @@ describe('bad input is refused by name and changes nothing', () => {
     expect(change.rejections.map((rejection) => rejection.code)).toEqual([code]);
     expect([change.ops, renderFiles(planner.desired, fixed)]).toEqual([[], before]);
   });
+});
+
+test('an endpoint that is a listener of the node itself is refused by name, with what listens there', () => {
+  const planner = new Planner({
+    cluster: 'eu',
+    assignments: { slots: 64, profiles: [], peerSlots: 16, backends: new Map(), peers: new Map() },
+    ownListener: (address, port) => (address === '10.0.0.7' && port === 8080 ? 'the http listener' : undefined),
+  });
+  const { rejections } = planner.apply({
+    upserts: [endpoints('d/a', 8080, ['10.0.0.8', '10.0.0.7']), endpoints('d/b', 80, ['10.0.0.7'])],
+    removals: [],
+  });
+  expect(rejections).toMatchObject([
+    {
+      key: { type: 'endpoints', name: 'd/a-a' },
+      code: 'HG1002',
+      message: 'endpoints[1].address 10.0.0.7 with port 8080 is the http listener of this node itself',
+    },
+  ]);
 });

@@ -11,7 +11,15 @@ import { type SplitTarget, splitValue } from '../model/split-value.ts';
 import { SHARE_UNITS } from '../../../lib/split/types.ts';
 import { Backends, type Wanted } from './backends.ts';
 import { Certificates } from './certificates.ts';
-import { decodeBackend, decodeCertificate, decodeEndpoints, decodeHost, decodePeer, decodeSplit } from './decode.ts';
+import {
+  decodeBackend,
+  decodeCertificate,
+  decodeEndpoints,
+  decodeHost,
+  decodePeer,
+  decodeSplit,
+  type OwnListener,
+} from './decode.ts';
 import { Draft } from './draft.ts';
 import { Peers } from './peers.ts';
 import { DesiredState } from './state.ts';
@@ -19,6 +27,8 @@ import { DesiredState } from './state.ts';
 export interface PlannerOptions {
   /** Own cluster's id. */
   readonly cluster: string;
+  /** What of the node itself no endpoint may be. */
+  readonly ownListener?: OwnListener;
   /** Size of the pools and who had which slot: hints, honoured where the first delta asks for the same. */
   readonly assignments: Assignments;
 }
@@ -44,6 +54,7 @@ type Owner = ResourceKey | undefined;
  */
 export class Planner {
   readonly #cluster: string;
+  readonly #ownListener: OwnListener;
   readonly #state = new DesiredState();
   readonly #backends: Backends;
   readonly #peers: Peers;
@@ -55,8 +66,9 @@ export class Planner {
   #dirty = new Map<string, Owner>();
   #settled = false;
 
-  constructor({ cluster, assignments }: PlannerOptions) {
+  constructor({ cluster, assignments, ownListener = () => undefined }: PlannerOptions) {
     this.#cluster = cluster;
+    this.#ownListener = ownListener;
     this.#backends = new Backends(this.#state, assignments);
     this.#peers = new Peers(this.#state, assignments);
     this.#certificates = new Certificates(this.#state);
@@ -159,7 +171,7 @@ export class Planner {
         this.#backends.set(next.name, decodeBackend(next), owner);
         break;
       case 'endpoints':
-        this.#backends.setSlice(next.name, decodeEndpoints(next), owner);
+        this.#backends.setSlice(next.name, decodeEndpoints(next, this.#ownListener), owner);
         break;
       case 'own-certificate':
         this.#certificates.set(next.name, decodeCertificate(next));
