@@ -78,7 +78,7 @@ export interface NodeItem {
 export interface RouteItem {
   readonly host: string;
   readonly path: string;
-  readonly path_type: 'Exact' | 'Prefix';
+  readonly path_type: 'Exact' | 'Prefix' | 'Regex';
   readonly id: string;
   readonly namespace: string;
   /** Clusters that contribute, with ready endpoints. */
@@ -168,7 +168,7 @@ export interface ExplainItem {
     readonly id: string;
     /** The host whose routes were searched: exact, wildcard or "*". */
     readonly host: string;
-    readonly path_type: 'Exact' | 'Prefix';
+    readonly path_type: 'Exact' | 'Prefix' | 'Regex';
     readonly path: string;
     /** Namespace that owns the host; null for "*". */
     readonly owner: string | null;

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import { parseAddress } from '../../lib/config/address.ts';
 import { ANY_HOST, validHost } from '../../lib/domain/host-name.ts';
-import { routePath, validRulePath } from '../../lib/domain/path.ts';
 import { resourceTypes, type ResourceType } from '../../lib/domain/resource-types.ts';
+import { isRoutePath } from '../../lib/domain/rule-path.ts';
 import { type Code, HeadgateError, unreachable } from '../../lib/errors.ts';
 import { isLabel } from '../../lib/identity/identity.ts';
 import { issueFaults } from '../../lib/manifest/issue-faults.ts';
@@ -114,10 +114,10 @@ function checkIngress(name: string, body: Uint8Array): Ingress {
     const at = `rules[${index}]`;
     if (host !== '' && !validHost(host))
       fail('HG1002', 'must be a lower-case host name, or "*." and one', `${at}.host`);
-    if (pathType !== PathType.EXACT && pathType !== PathType.PREFIX)
-      fail('HG1002', 'must be Exact or Prefix', `${at}.path_type`);
-    if (!validRulePath(path) || routePath(pathType, path) !== path)
-      fail('HG1002', 'must be a path in normal form', `${at}.path`);
+    if (pathType !== PathType.EXACT && pathType !== PathType.PREFIX && pathType !== PathType.REGEX)
+      fail('HG1002', 'must be Exact, Prefix or a regular expression', `${at}.path_type`);
+    if (!isRoutePath(pathType, path)) fail('HG1002', 'must be a path in normal form', `${at}.path`);
+    if (pathType === PathType.REGEX && host === '') fail('HG1002', 'needs a host', `${at}.path_type`);
     if (backend === undefined) fail('HG1002', 'is missing', `${at}.backend`);
     else checkBackend(backend, `${at}.backend`);
   }

@@ -14,3 +14,8 @@ export function isRoutePath(pathType: PathType, path: string): boolean {
       return false;
   }
 }
+
+/** As people read it. */
+export function pathTypeName(pathType: PathType): 'Exact' | 'Prefix' | 'Regex' {
+  return pathType === PathType.EXACT ? 'Exact' : pathType === PathType.REGEX ? 'Regex' : 'Prefix';
+}

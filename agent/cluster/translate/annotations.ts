@@ -27,27 +27,44 @@ export function knownAnnotations(annotations: ReadonlyMap<string, string>): Map<
   return new Map([...annotations].filter(([key]) => prefixOf(key) !== undefined).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** None is honoured in this release: each is a fault, and one that protects is an error. */
+/** Makes the Ingress' ImplementationSpecific paths regular expressions. */
+const PATH_REGEX = 'headgate.dev/path-regex';
+
+export function wantsPathRegex(annotations: ReadonlyMap<string, string>): boolean {
+  return annotations.get(PATH_REGEX) === 'true';
+}
+
+/** What is not honoured is a fault, and an error where it protects. */
 export function annotationFaults(annotations: ReadonlyMap<string, string>): Fault[] {
-  return [...knownAnnotations(annotations)].map(([key, value]): Fault => {
+  return [...knownAnnotations(annotations)].flatMap(([key, value]): Fault[] => {
     const field = fieldPath(['metadata', 'annotations', key]);
-    if (protects(key, value)) {
-      return {
-        code: 'HG1010',
-        field,
-        message: `annotation ${quoted(key)} protects these routes and is not honoured by this version, so this cluster does not serve them`,
-        remedy: 'remove the annotation if the routes may be open to everybody, or serve them by another controller',
-        severity: 'error',
-      };
-    }
+    return key === PATH_REGEX ? switchFaults(key, value, field) : [unhonoured(key, value, field)];
+  });
+}
+
+function switchFaults(key: string, value: string, field: string): Fault[] {
+  if (value === 'true' || value === 'false') return [];
+  const message = `annotation ${quoted(key)} is neither "true" nor "false", and is taken for "false"`;
+  return [{ code: 'HG1002', field, message, remedy: 'write "true" or "false"', severity: 'warning' }];
+}
+
+function unhonoured(key: string, value: string, field: string): Fault {
+  if (protects(key, value)) {
     return {
       code: 'HG1010',
       field,
-      message: `annotation ${quoted(key)} is not honoured by this version`,
-      remedy: 'remove it, or accept that it has no effect',
-      severity: 'warning',
+      message: `annotation ${quoted(key)} protects these routes and is not honoured by this version, so this cluster does not serve them`,
+      remedy: 'remove the annotation if the routes may be open to everybody, or serve them by another controller',
+      severity: 'error',
     };
-  });
+  }
+  return {
+    code: 'HG1010',
+    field,
+    message: `annotation ${quoted(key)} is not honoured by this version`,
+    remedy: 'remove it, or accept that it has no effect',
+    severity: 'warning',
+  };
 }
 
 function prefixOf(key: string): string | undefined {

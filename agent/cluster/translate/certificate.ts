@@ -24,6 +24,12 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE---
 /** OpenSSL's default security level on the distributions we run on refuses shorter ones. */
 const LEAST_RSA_BITS = 2048;
 const MOST_CERTIFICATES = 10;
+/** Those that TLS 1.3 has signatures for (RFC 8446, 4.2.3): with another no client gets through. By OpenSSL's name. */
+const CURVES = new Map([
+  ['prime256v1', 'P256'],
+  ['secp384r1', 'P384'],
+  ['secp521r1', 'P521'],
+]);
 
 /** @returns the certificate, or why it cannot be used. The fault never quotes the Secret. */
 export function readCertificate({ spec }: SecretManifest): UsableCertificate | Fault {
@@ -32,28 +38,28 @@ export function readCertificate({ spec }: SecretManifest): UsableCertificate | F
   const blocks = spec.certificate.match(PEM_CERTIFICATE) ?? [];
   if (blocks.length > MOST_CERTIFICATES)
     return fault('tls.crt', 'holds more than 10 certificates', 'leave the chain only');
-  const chain: X509Certificate[] = [];
+  const given: X509Certificate[] = [];
   for (const block of blocks) {
     const certificate = attempt(() => new X509Certificate(block));
     if (certificate === undefined) return fault('tls.crt', 'does not parse', 'store the chain in PEM, leaf first');
-    chain.push(certificate);
+    given.push(certificate);
   }
-  const [leaf] = chain;
-  if (leaf === undefined) return fault('tls.crt', 'holds no PEM certificate', 'store the chain in PEM, leaf first');
+  if (given.length === 0) return fault('tls.crt', 'holds no PEM certificate', 'store the chain in PEM, leaf first');
   const text = spec.key;
   const key = attempt(() => createPrivateKey(text));
   if (key === undefined) {
     return fault('tls.key', 'is no private key that can be read', 'store the key in PEM, without a passphrase');
   }
   const keyType = keyTypeOf(key);
-  if (keyType === undefined) return fault('tls.key', 'is neither RSA of 2048 bits or more nor ECDSA', 'use such a key');
-  if (!leaf.checkPrivateKey(key)) {
-    return fault(
-      'tls.key',
-      'does not match the first certificate of tls.crt',
-      'store the pair that belongs together, leaf first',
-    );
+  if (keyType === undefined) {
+    const kinds = 'RSA of 2048 bits or more nor ECDSA on P-256, P-384 or P-521';
+    return fault('tls.key', `is neither ${kinds}`, 'use such a key');
   }
+  const leaf = given.find((certificate) => certificate.checkPrivateKey(key));
+  if (leaf === undefined) {
+    return fault('tls.key', 'matches no certificate of tls.crt', 'store the pair that belongs together');
+  }
+  const chain = inOrder(leaf, given);
   return {
     chain: chain.map((certificate) => certificate.toString()).join(''),
     privateKey: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
@@ -63,6 +69,20 @@ export function readCertificate({ spec }: SecretManifest): UsableCertificate | F
     fingerprint: leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
     keyType,
   };
+}
+
+/** A chain in whatever order: leaf first, each one's issuer after it, then what belongs to none. */
+function inOrder(leaf: X509Certificate, given: readonly X509Certificate[]): readonly X509Certificate[] {
+  const chain = [leaf];
+  let rest = given.filter((one) => one !== leaf);
+  for (let last: X509Certificate | undefined = leaf; last !== undefined;) {
+    const subject: X509Certificate = last;
+    last = rest.find((one) => subject.checkIssued(one));
+    if (last === undefined) break;
+    chain.push(last);
+    rest = rest.filter((one) => one !== last);
+  }
+  return [...chain, ...rest];
 }
 
 /** Whether the certificate is good for a host, or for a wildcard as a whole: by equality or one label. */
@@ -119,8 +139,8 @@ function dnsNames({ subjectAltName }: X509Certificate): readonly string[] {
 function keyTypeOf(key: KeyObject): string | undefined {
   const { modulusLength = 0, namedCurve } = key.asymmetricKeyDetails ?? {};
   if (key.asymmetricKeyType === 'rsa') return modulusLength >= LEAST_RSA_BITS ? `RSA-${modulusLength}` : undefined;
-  if (key.asymmetricKeyType !== 'ec' || namedCurve === undefined) return undefined;
-  return `ECDSA-${namedCurve === 'prime256v1' ? 'P256' : namedCurve}`;
+  const curve = key.asymmetricKeyType === 'ec' ? CURVES.get(namedCurve ?? '') : undefined;
+  return curve === undefined ? undefined : `ECDSA-${curve}`;
 }
 
 function attempt<T>(read: () => T): T | undefined {

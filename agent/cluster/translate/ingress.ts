@@ -1,12 +1,14 @@
 import { validHost } from '../../../lib/domain/host-name.ts';
+import { readPathRegex } from '../../../lib/domain/path-regex/path-regex.ts';
 import { routePath, validRulePath } from '../../../lib/domain/path.ts';
 import { REFUSED_SERVICE } from '../../../lib/domain/refused-service.ts';
+import { HeadgateError } from '../../../lib/errors.ts';
 import type { IngressManifest } from '../../../lib/manifest/manifest.ts';
 import { quoted } from '../../../lib/manifest/quoted.ts';
 import type { IngressBackend } from '../../../lib/manifest/schemas.ts';
 import { PathType } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { BackendRef, Ingress, IngressRule, IngressTls } from '../../../proto/gen/headgate/v1/reported.ts';
-import { annotationFaults, knownAnnotations } from './annotations.ts';
+import { annotationFaults, knownAnnotations, wantsPathRegex } from './annotations.ts';
 import type { Fault } from './problems.ts';
 
 /** An Ingress in normal form, and what it names. */
@@ -41,11 +43,14 @@ class IngressReader {
   readonly #backends: NamedBackend[] = [];
   /** Whether a key that protects is not honoured: then nothing may be served. */
   readonly #refused: boolean;
+  /** Whether ImplementationSpecific paths are regular expressions. */
+  readonly #regexes: boolean;
 
   constructor(manifest: IngressManifest) {
     this.#manifest = manifest;
     this.#faults.push(...annotationFaults(manifest.annotations));
     this.#refused = this.#faults.some(({ severity }) => severity === 'error');
+    this.#regexes = wantsPathRegex(manifest.annotations);
   }
 
   view(): IngressView {
@@ -95,22 +100,44 @@ class IngressReader {
       }
       paths.forEach((entry, position) => {
         const at = `${field}.http.paths[${position}]`;
-        const pathType = entry.pathType === 'Exact' ? PathType.EXACT : PathType.PREFIX;
+        const isRegex = this.#regexes && entry.pathType === 'ImplementationSpecific';
+        const pathType = isRegex ? PathType.REGEX : entry.pathType === 'Exact' ? PathType.EXACT : PathType.PREFIX;
         const written = entry.path ?? '';
         const path = written === '' && entry.pathType === 'ImplementationSpecific' ? '/' : written;
-        if (!validRulePath(path)) {
-          const why = written.startsWith('/')
-            ? 'holds a space, a control character, "#", "?" or what is not ASCII'
-            : 'is not absolute';
-          const remedy = 'write a path that begins with "/", with such characters percent-encoded';
-          this.#fault('HG1002', `${at}.path`, `path ${quoted(written)} ${why}`, remedy);
-          return;
-        }
+        const known = isRegex
+          ? this.#regex(host, path, `${at}.path`)
+          : this.#path(pathType, path, written, `${at}.path`);
+        if (known === undefined) return;
         const backend = this.#backend(entry.backend, `${at}.backend`);
-        if (backend !== undefined) claim({ host, pathType, path: routePath(pathType, path), backend }, `${at}.path`);
+        if (backend !== undefined) claim({ host, pathType, path: known, backend }, `${at}.path`);
       });
     });
     return rules;
+  }
+
+  #path(pathType: PathType, path: string, written: string, field: string): string | undefined {
+    if (validRulePath(path)) return routePath(pathType, path);
+    const why = written.startsWith('/')
+      ? 'holds a space, a control character, "#", "?" or what is not ASCII'
+      : 'is not absolute';
+    const remedy = 'write a path that begins with "/", with such characters percent-encoded';
+    this.#fault('HG1002', field, `path ${quoted(written)} ${why}`, remedy);
+    return undefined;
+  }
+
+  #regex(host: string, path: string, field: string): string | undefined {
+    if (host === '') {
+      const remedy = 'give the rule a host, or the path another type';
+      this.#fault('HG1002', field, `the regular expression ${quoted(path)} has no host`, remedy);
+      return undefined;
+    }
+    try {
+      return readPathRegex(path).text;
+    } catch (thrown) {
+      const { message, remedy = '' } = HeadgateError.from(thrown, 'HG1002');
+      this.#fault('HG1002', field, `path ${quoted(path)}: ${message}`, remedy);
+      return undefined;
+    }
   }
 
   #tls(ruleHosts: readonly string[]): { readonly tls: IngressTls[]; readonly secrets: NamedSecret[] } {

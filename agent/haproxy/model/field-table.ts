@@ -17,6 +17,12 @@ export interface Field {
 export const fieldTable: readonly Field[] = [
   { of: 'route', setting: 'host', reach: 'map', by: 'host.map; wildcard.map for `*.`' },
   { of: 'route', setting: 'path and path type', reach: 'map', by: 'path.map' },
+  {
+    of: 'route',
+    setting: 'path by regular expression',
+    reach: 'map',
+    by: 'regex.map; regex-00.map to regex-37.map by host',
+  },
   { of: 'route', setting: 'default backend, rules without a host', reach: 'map', by: 'path.map' },
   { of: 'route', setting: 'shares of clusters', reach: 'map', by: 'split.map' },
   { of: 'route', setting: 'fallbacks', reach: 'map', by: 'split.map' },

@@ -35,6 +35,21 @@ export const sockets = {
   terminate: 'run/terminate.sock',
 } as const;
 
+/** Maps of regular expressions, so that a request is tried against few hosts' besides its own. */
+export const regexBuckets = (['0', '1', '2', '3'] as const).flatMap((high) =>
+  (['0', '1', '2', '3', '4', '5', '6', '7'] as const).map((low) => `regex-${high}${low}` as const),
+);
+
+export type RegexBucket = (typeof regexBuckets)[number];
+
+/** Two digits that name a bucket, in the keys of its hosts. */
+export function bucketDigits(bucket: RegexBucket): string {
+  return bucket.slice('regex-'.length);
+}
+
+/** What host.map and wildcard.map give for a host with regular expressions begins with it. */
+export const REGEX_MARK = '~';
+
 /**
  * host: host name → host id; wildcard: what follows `*.` → host id; path: host id + normal path + `#` → route id
  * (longest prefix); split: route id → targets; sticky: cluster tag `.` route id → backend; gateway: route id → own
@@ -55,6 +70,8 @@ export const mapNames = [
   'response',
   'tunnel',
   'queue',
+  'regex',
+  ...regexBuckets,
 ] as const;
 
 export type MapName = (typeof mapNames)[number];

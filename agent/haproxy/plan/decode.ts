@@ -2,6 +2,7 @@ import { HeadgateError } from '../../../lib/errors.ts';
 import { forbiddenAddress } from '../../../lib/domain/endpoint-address.ts';
 import { ANY_HOST, validHost } from '../../../lib/domain/host-name.ts';
 import { validRulePath } from '../../../lib/domain/path.ts';
+import { isPathRegex, readPathRegex, withinHost } from '../../../lib/domain/path-regex/path-regex.ts';
 import { isLabel } from '../../../lib/identity/identity.ts';
 import type { Resource } from '../../../lib/sync/index.ts';
 import {
@@ -66,12 +67,17 @@ export function decodeHost(resource: Resource, ownerOf: (routeId: string) => str
   for (const [i, route] of host.routes.entries()) {
     identified(route, `routes[${i}]`);
     check(
-      route.pathType === PathType.EXACT || route.pathType === PathType.PREFIX,
+      route.pathType === PathType.EXACT || route.pathType === PathType.PREFIX || route.pathType === PathType.REGEX,
       `routes[${i}].pathType`,
       'is unknown',
     );
-    check(validRulePath(route.path), `routes[${i}].path`, 'can match no request');
+    const valid = route.pathType === PathType.REGEX ? isPathRegex(route.path) : validRulePath(route.path);
+    check(valid, `routes[${i}].path`, 'can match no request');
   }
+  const regexes = host.routes.filter(({ pathType }) => pathType === PathType.REGEX);
+  check(regexes.length === 0 || host.name !== ANY_HOST, 'routes', 'have a regular expression without a host');
+  const kept = withinHost(regexes.map(({ path }) => readPathRegex(path)));
+  check(kept.length === regexes.length, 'routes', 'have more regular expressions than a host may');
   if (host.defaultRoute !== undefined) identified(host.defaultRoute, 'defaultRoute');
   return {
     ...host,

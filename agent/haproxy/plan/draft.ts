@@ -1,12 +1,14 @@
 import { unreachable } from '../../../lib/errors.ts';
 import type { ResourceKey } from '../../../lib/sync/index.ts';
 import type { Change, Op, OwnedOp, Rejection, ReloadReason } from '../model/change.ts';
-import { files, mapFile, type MapName, slotFile } from '../model/names.ts';
+import { files, mapFile, type MapName, type RegexBucket, regexBuckets, slotFile } from '../model/names.ts';
 
 type Owner = ResourceKey | undefined;
 
 /** Make before break: what a step rests on stands before it, and goes after it. */
 const setPhase: Readonly<Record<MapName, number>> = {
+  ...inBuckets(5),
+  regex: 4,
   peer: 3,
   tag: 3,
   gateway: 3,
@@ -21,6 +23,8 @@ const setPhase: Readonly<Record<MapName, number>> = {
   passthrough: 6,
 };
 const deletePhase: Readonly<Record<MapName, number>> = {
+  ...inBuckets(7),
+  regex: 8,
   passthrough: 7,
   host: 7,
   wildcard: 7,
@@ -34,6 +38,10 @@ const deletePhase: Readonly<Record<MapName, number>> = {
   tunnel: 10,
   queue: 10,
 };
+
+function inBuckets(at: number): Record<RegexBucket, number> {
+  return Object.fromEntries(regexBuckets.map((bucket) => [bucket, at])) as Record<RegexBucket, number>;
+}
 
 function phase(op: Op): number {
   switch (op.kind) {

@@ -4,9 +4,10 @@ import type { Resource, ResourceDelta, ResourceKey } from '../../../lib/sync/ind
 import type { Host, HostSplit, Route, RouteSplit } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Change } from '../model/change.ts';
 import type { Assignments, Desired } from '../model/desired.ts';
-import { clusterTag, hostId } from '../model/names.ts';
+import { clusterTag, hostId, type MapName } from '../model/names.ts';
 import { DEFAULT_SETTINGS } from '../model/profile.ts';
 import { pathEntries } from '../model/path-entries.ts';
+import { hasRegex, regexEntries } from '../model/regex-entries.ts';
 import { type SplitTarget, splitValue } from '../model/split-value.ts';
 import { SHARE_UNITS } from '../../../lib/split/types.ts';
 import { Backends, type Wanted } from './backends.ts';
@@ -34,9 +35,9 @@ export interface PlannerOptions {
 }
 
 interface HostState {
-  readonly id: string;
   readonly host: Host;
-  readonly paths: ReadonlyMap<string, string>;
+  /** By map: what the host's paths are there. */
+  readonly maps: ReadonlyMap<MapName, ReadonlyMap<string, string>>;
 }
 
 interface RouteState {
@@ -220,10 +221,12 @@ export class Planner {
     );
     const before = this.#hosts.get(host.name);
     const id = hostId(host.name);
-    const paths = pathEntries(id, host.routes, host.defaultRoute?.id);
-    this.#hosts.set(host.name, { id, host, paths });
-    this.#state.replace(draft, 'path', before?.paths.keys() ?? [], paths, owner);
-    this.#putHostKey(draft, host.name, id, owner);
+    const { key, maps } = hasRegex(host.routes)
+      ? regexEntries(id, host.routes)
+      : { key: id, maps: new Map([['path', pathEntries(id, host.routes, host.defaultRoute?.id)] as const]) };
+    this.#hosts.set(host.name, { host, maps });
+    this.#putPaths(draft, before?.maps ?? new Map(), maps, owner);
+    this.#putHostKey(draft, host.name, key, owner);
     this.#certificates.setOwner(host.name, host.namespace);
     const kept = new Set<string>();
     for (const route of routesOf(host)) {
@@ -242,10 +245,16 @@ export class Planner {
     const before = this.#hosts.get(name);
     if (before === undefined) return;
     this.#hosts.delete(name);
-    this.#state.replace(draft, 'path', before.paths.keys(), new Map(), owner);
+    this.#putPaths(draft, before.maps, new Map(), owner);
     this.#putHostKey(draft, name, undefined, owner);
     this.#certificates.setOwner(name, undefined);
     for (const { id } of routesOf(before.host)) this.#dropRoute(draft, id, owner);
+  }
+
+  #putPaths(draft: Draft, before: HostState['maps'], next: HostState['maps'], owner: Owner): void {
+    for (const map of new Set([...before.keys(), ...next.keys()])) {
+      this.#state.replace(draft, map, before.get(map)?.keys() ?? [], next.get(map) ?? new Map(), owner);
+    }
   }
 
   #putHostKey(draft: Draft, name: string, id: string | undefined, owner: Owner): void {

@@ -4,7 +4,8 @@ import { bind } from './bind.ts';
 import { indent } from './indent.ts';
 import { answers, forwarding, framing } from './rules/headers.ts';
 import { normalForm } from './rules/normal-form.ts';
-import { routing } from './rules/routing.ts';
+import { regexHosts } from './rules/regex.ts';
+import { elseAnyHost, findHost, findPath } from './rules/routing.ts';
 import { affinityAnswer, draw, targets } from './rules/splitting.ts';
 import { clientBehindHops, forwardingBehindHops, hopAcl, onlyHops } from './rules/trusted-hops.ts';
 
@@ -23,9 +24,12 @@ export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners
     ...(hops ? clientBehindHops : []),
     ...framing,
     ...normalForm,
-    ...routing,
+    ...findHost,
+    ...findPath,
+    ...elseAnyHost,
     ...draw,
     ...(hops ? forwardingBehindHops : forwarding),
+    ...regexHosts(draw),
     ...targets,
     ...answers,
     ...affinityAnswer(cluster),

@@ -17,13 +17,14 @@ import {
 type RouteShape = {
   path: string;
   exact?: boolean;
+  regex?: boolean;
   at: Record<string, string>;
   settings?: Parameters<typeof BackendSettings.create>[0];
 };
 
 /** @param at cluster → backend resource name. */
-export function route(host: string, { path, exact = false, at, settings }: RouteShape): Route {
-  const pathType = exact ? PathType.EXACT : PathType.PREFIX;
+export function route(host: string, { path, exact = false, regex = false, at, settings }: RouteShape): Route {
+  const pathType = exact ? PathType.EXACT : regex ? PathType.REGEX : PathType.PREFIX;
   return {
     id: routeId(host, pathType, path),
     pathType,

@@ -1,7 +1,7 @@
+import { pathTypeName } from '../../../lib/domain/rule-path.ts';
 import { HeadgateError } from '../../../lib/errors.ts';
 import { laterKinds, policyKinds } from '../../../lib/policy/schemas.ts';
 import { canonicalJson } from '../../../lib/manifest/canonical-json.ts';
-import { PathType } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Store } from '../../store/store.ts';
 import type { HubView } from '../../view.ts';
 import type {
@@ -118,7 +118,7 @@ function ingressDetails(view: HubView, item: IngressItem): readonly DescribeSect
     return {
       host: host === '' ? '*' : host,
       path,
-      type: pathType === PathType.EXACT ? 'Exact' : 'Prefix',
+      type: pathTypeName(pathType),
       service: backend?.service ?? null,
       port: backend === undefined ? null : backend.portName === '' ? backend.portNumber : backend.portName,
       ready: port?.ready ?? null,

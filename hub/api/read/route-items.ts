@@ -1,5 +1,6 @@
+import { pathTypeName } from '../../../lib/domain/rule-path.ts';
 import { ANY_HOST } from '../../../lib/domain/host-name.ts';
-import { Host, PathType } from '../../../proto/gen/headgate/v1/configured.ts';
+import { Host } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { FleetState } from '../../fleet/state.ts';
 import type { HubView } from '../../view.ts';
 import type { HostItem, RouteItem } from '../types.ts';
@@ -47,7 +48,7 @@ function hostRoutes(state: FleetState, name: string, hosts: readonly Host[]): re
       byId.set(route.id, {
         host: name,
         path: route.path,
-        path_type: route.pathType === PathType.EXACT ? 'Exact' : 'Prefix',
+        path_type: pathTypeName(route.pathType),
         id: route.id,
         namespace: host.namespace,
         clusters: [...(known?.clusters ?? []), ...contributions].sort(byParts((item) => item.name)),

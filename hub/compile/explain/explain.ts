@@ -1,10 +1,11 @@
+import { pathTypeName } from '../../../lib/domain/rule-path.ts';
 import { requestHost } from '../../../lib/domain/host-name.ts';
 import { matchRequest } from '../../../lib/domain/match-request.ts';
 import { normalPath } from '../../../lib/domain/path.ts';
 import { HeadgateError } from '../../../lib/errors.ts';
 import { splitRoute } from '../../../lib/split/split.ts';
 import type { ClusterCondition } from '../../../lib/split/types.ts';
-import { Host, PathType, type Route, type RouteSplit } from '../../../proto/gen/headgate/v1/configured.ts';
+import { Host, type Route, type RouteSplit } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { FleetState } from '../../fleet/state.ts';
 import { bodyFor } from '../body-for.ts';
 import type { ExplainedCluster, ExplainedRoute, Explanation, ExplainRequest } from './explanation.ts';
@@ -81,7 +82,7 @@ function explainRoute(
     id: route.id,
     host: host.name,
     owner: host.namespace === '' ? undefined : host.namespace,
-    pathType: route.pathType === PathType.EXACT ? 'Exact' : 'Prefix',
+    pathType: pathTypeName(route.pathType),
     path: route.path,
     recipients: compiled?.recipients ?? [],
     fields: origins?.get(entry) ?? origins?.get('') ?? [],

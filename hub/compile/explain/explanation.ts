@@ -27,7 +27,7 @@ export interface ExplainedRoute {
   readonly host: string;
   /** Namespace that owns the host; undefined for "*". */
   readonly owner: string | undefined;
-  readonly pathType: 'Exact' | 'Prefix';
+  readonly pathType: 'Exact' | 'Prefix' | 'Regex';
   readonly path: string;
   readonly recipients: readonly string[];
   readonly fields: readonly FieldOrigin[];

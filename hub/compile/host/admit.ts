@@ -1,3 +1,5 @@
+import { MOST_REGEXES, readPathRegex, withinHost } from '../../../lib/domain/path-regex/path-regex.ts';
+import { PathType } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Offer } from './offers.ts';
 import { mayOffer, type Ownership } from './ownership.ts';
 import { ingressStatus } from '../status.ts';
@@ -54,7 +56,29 @@ export function admit(host: string, offers: readonly Offer[]): Admission {
     else statuses.push(second(host, offer, first));
     routes.set(key, route);
   }
+  for (const key of overBudget(routes)) {
+    statuses.push(...(routes.get(key)?.offers ?? []).map((offer) => tooMany(host, offer)));
+    routes.delete(key);
+  }
   return { routes, statuses };
+}
+
+/** Routes by regular expression beyond what a host may have, the first committed kept. */
+function overBudget(routes: ReadonlyMap<string, AdmittedRoute>): string[] {
+  const regexes = [...routes].flatMap(([key, { offers }]) =>
+    offers[0]?.pathType === PathType.REGEX ? [{ key, ...readPathRegex(offers[0].path) }] : [],
+  );
+  return regexes.slice(withinHost(regexes).length).map(({ key }) => key);
+}
+
+function tooMany(host: string, offer: Offer): ObjectStatus {
+  return ingressStatus(offer, {
+    accepted: false,
+    reason: 'Invalid',
+    code: 'HG1002',
+    message: `${host} has more regular expressions than a host may: ${MOST_REGEXES}, or fewer long ones`,
+    remedy: 'join some of them with "|", or write Prefix paths where they do',
+  });
 }
 
 function foreign(host: string, offer: Offer, { namespace, claim }: Ownership): ObjectStatus | undefined {

@@ -1,5 +1,6 @@
 import { ANY_HOST } from '../../../lib/domain/host-name.ts';
 import { routePath, validRulePath } from '../../../lib/domain/path.ts';
+import { isRoutePath } from '../../../lib/domain/rule-path.ts';
 import { PathType } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { BackendRef } from '../../../proto/gen/headgate/v1/reported.ts';
 import type { FleetIndex } from '../../fleet/fleet-index.ts';
@@ -55,16 +56,18 @@ function* offersOf(cluster: string, committed: CommittedIngress, host: string): 
   const base = { cluster, namespace: value.namespace, ingress: value.name };
   for (const [at, rule] of value.rules.entries()) {
     if ((rule.host === '' ? ANY_HOST : rule.host) !== host) continue;
-    const pathType = rule.pathType === PathType.EXACT ? PathType.EXACT : PathType.PREFIX;
+    const pathType =
+      rule.pathType === PathType.EXACT || rule.pathType === PathType.REGEX ? rule.pathType : PathType.PREFIX;
+    const path = routePath(pathType, rule.path);
     yield {
       ...base,
       isDefault: false,
       pathType,
-      path: routePath(pathType, rule.path),
+      path,
       backend: rule.backend,
       claimedAt: claimedAt.get(claimKey(rule.host, rule.pathType, rule.path)) ?? createRevision,
       field: `spec.rules[${at}]`,
-      invalid: validRulePath(rule.path)
+      invalid: (pathType === PathType.REGEX ? isRoutePath(pathType, path) : validRulePath(rule.path))
         ? undefined
         : 'the path is not absolute, or holds a space, a control character, "?" or "#"',
     };

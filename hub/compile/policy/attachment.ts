@@ -78,5 +78,5 @@ export function isKnownGroup({ group, kind }: TargetRef): boolean {
 
 /** A target's path stands for the Exact and the Prefix route of that path. */
 export function pathsOf(path: string): Set<string> {
-  return new Set([routePath(PathType.EXACT, path), routePath(PathType.PREFIX, path)]);
+  return new Set([path, routePath(PathType.EXACT, path), routePath(PathType.PREFIX, path)]);
 }

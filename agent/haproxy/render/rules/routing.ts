@@ -8,11 +8,17 @@ const PATH_LOOKUP = `concat(,txn.path,'#'),map_beg(${mapFile('path')})`;
 const UNDER_WILDCARD =
   "{ req.fhdr(host) -m reg -i '^[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\\.[-a-z0-9_.]+(:[0-9]*)?$' }";
 
-/** Finds the route, or answers 404. */
-export const routing = [
+/** The host that decides: the request's own, else the wildcard over it. */
+export const findHost = [
   `http-request set-var(txn.host) ${HOST},map_str(${mapFile('host')})`,
   `http-request set-var(txn.host) ${HOST},field(2,.,0),map_str(${mapFile('wildcard')}) if !{ var(txn.host) -m found } ${UNDER_WILDCARD}`,
-  `http-request set-var(txn.route) var(txn.host),${PATH_LOOKUP}`,
+];
+
+/** The host's Exact and Prefix paths. */
+export const findPath = [`http-request set-var(txn.route) var(txn.host),${PATH_LOOKUP}`];
+
+/** What no host took, or a 404. */
+export const elseAnyHost = [
   `http-request set-var(txn.route) str(${hostId(ANY_HOST)}),${PATH_LOOKUP} if !{ var(txn.route) -m found }`,
   'http-request return status 404 content-type text/plain string "no route\\n" if !{ var(txn.route) -m found }',
 ];
