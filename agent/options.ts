@@ -29,4 +29,6 @@ export interface AgentOptions {
   readonly ops: Address;
   /** Path, or a name to look up in PATH. */
   readonly haproxy: string;
+  /** Somebody else starts HAProxy in the data folder's `haproxy`, and ends it. */
+  readonly haproxyExternal: boolean;
 }

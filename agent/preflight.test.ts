@@ -30,6 +30,7 @@ test('what would stop a first start is found before anything is made', async () 
     keyFile: undefined,
     ops: any,
     haproxy: 'haproxy',
+    haproxyExternal: false,
   };
   await preflight(good);
   const server = createServer().listen(0, any.host);

@@ -19,7 +19,8 @@ export async function preflight(options: AgentOptions): Promise<void> {
   if ((await new IdentityFiles(options.data).load()) !== undefined) return;
   if (options.source !== undefined) await assertFolder(options.source.folder);
   if (options.listenNodes !== undefined) await assertFree(options.listenNodes, 'nodes');
-  if (!options.roles.has('node')) return;
+  // One that somebody else started may listen there already.
+  if (!options.roles.has('node') || options.haproxyExternal) return;
   await assertFree(options.listenHttp, 'the http listener');
   await assertFree(options.listenHttps, 'the https listener');
   await assertFree(options.listenGateway, 'the gateway listener');

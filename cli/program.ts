@@ -76,8 +76,16 @@ function longRunning(program: Command): void {
     .option('--key-file <file>', 'key that seals private keys at rest')
     .option('--ops <address>', '/livez, /readyz, /metrics', '127.0.0.1:7482')
     .option('--haproxy <path>', 'HAProxy to run', 'haproxy')
+    .option('--haproxy-external', 'HAProxy is started and ended by somebody else, in DIR/haproxy')
     .action(async (_flags: unknown, command: Command) =>
       (await import('./commands/agent.ts')).agent(globals(command), command),
+    );
+  agent
+    .command('render')
+    .description('lay out the files of a HAProxy that somebody else starts, from the ledger, and end')
+    // The agent's own flags, so that both can be given the same.
+    .action(async (_flags: unknown, command: Command) =>
+      (await import('./commands/agent.ts')).agentRender(globals(command), agent),
     );
   agent
     .command('stop')

@@ -25,6 +25,11 @@ export interface DataPlaneOptions {
   /** Folder that HAProxy's files and sockets live in; ours alone. */
   readonly folder: string;
   readonly haproxy: string;
+  /**
+   * Somebody else starts HAProxy in the folder and ends it, for example the container beside this one, which may have
+   * nothing but the folder in common with this process; not so where undefined.
+   */
+  readonly external?: boolean;
   readonly listeners: Listeners;
   /** What else of the agent listens here, `host:port` by name: like its own listeners it is no endpoint. */
   readonly agentListeners?: ReadonlyMap<string, string>;

@@ -61,6 +61,21 @@ export async function openDataPlane(options: DataPlaneOptions, rim: DataPlaneRim
   return new HaproxyDataPlane(options, rim, await probeHaproxy(options.haproxy));
 }
 
+/**
+ * Lays out the files of a HAProxy that somebody else starts, from the last good resources.
+ *
+ * @returns the verdicts of those that it cannot begin with
+ * @throws HG5001 where the binary cannot be used, HG2003 where the folder cannot.
+ */
+export async function renderDataPlane(
+  options: DataPlaneOptions,
+  rim: DataPlaneRim,
+  desired: Inventory,
+): Promise<readonly ResourceVerdict[]> {
+  const plane = new HaproxyDataPlane({ ...options, external: true }, rim, await probeHaproxy(options.haproxy));
+  return await plane.render(desired);
+}
+
 interface Opened {
   readonly mirror: Mirror;
   readonly planner: Planner;
@@ -100,10 +115,36 @@ class HaproxyDataPlane implements DataPlane {
     });
   }
 
+  /** Writes what a HAProxy that somebody else starts is to begin with. @returns what it cannot begin with. */
+  async render(desired: Inventory): Promise<readonly ResourceVerdict[]> {
+    const { delta, change, mirror, planner } = await this.#prepare(desired);
+    return this.#judge(delta, change, await openLoadable(planner, () => mirror.lay()));
+  }
+
   async #start(desired: Inventory): Promise<readonly ResourceVerdict[]> {
-    const { folder, cluster, listeners, gateway, spares } = this.#options;
+    const { folder, spares } = this.#options;
     const { clock, log } = this.#rim;
-    const configFiles = new ConfigFiles(folder);
+    const { before, delta, change, mirror, planner, fixed } = await this.#prepare(desired);
+    const unloadable = await openLoadable(planner, () => mirror.open(before));
+    const keeper = new Keeper({
+      mirror,
+      planner,
+      folder,
+      spares,
+      clock,
+      log,
+      signal: this.#signal,
+      inTurn: (job) => this.#inTurn(job),
+    });
+    this.#opened = { mirror, planner, fixed, keeper };
+    this.#keeping = keeper.run();
+    return this.#judge(delta, change, unloadable);
+  }
+
+  async #prepare(desired: Inventory) {
+    const { folder, cluster, listeners, gateway, spares, external = false } = this.#options;
+    const { clock, log } = this.#rim;
+    const configFiles = new ConfigFiles(folder, external);
     await configFiles.prepare();
     const before = parseState(await configFiles.read(STATE_FILE));
     const fixed: Fixed = {
@@ -138,6 +179,7 @@ class HaproxyDataPlane implements DataPlane {
     const mirror = new Mirror({
       build: this.#build,
       folder,
+      external,
       files: configFiles,
       planner,
       fixed,
@@ -148,20 +190,7 @@ class HaproxyDataPlane implements DataPlane {
     });
     const delta = { upserts: [...desired.all()].filter((one) => !isLocal(one)), removals: [] };
     const change = planner.apply(delta);
-    const unloadable = await openLoadable(mirror, planner, before);
-    const keeper = new Keeper({
-      mirror,
-      planner,
-      folder,
-      spares,
-      clock,
-      log,
-      signal: this.#signal,
-      inTurn: (job) => this.#inTurn(job),
-    });
-    this.#opened = { mirror, planner, fixed, keeper };
-    this.#keeping = keeper.run();
-    return this.#judge(delta, change, unloadable);
+    return { before, delta, change, mirror, planner, fixed };
   }
 
   async apply(delta: ResourceDelta): Promise<readonly ResourceVerdict[]> {

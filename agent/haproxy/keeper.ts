@@ -58,6 +58,7 @@ export class Keeper {
     this.#repairedAt = this.#appliedAt = clock.now();
     this.#pulse = new Pulse({
       folder,
+      external: mirror.process.external,
       clock,
       log,
       signal,
@@ -112,6 +113,12 @@ export class Keeper {
     const { mirror, clock, log } = this.#options;
     if (mirror.process.alive()) return;
     const now = clock.now();
+    if (mirror.process.external) {
+      if (!(await mirror.resume())) throw new HeadgateError('HG5004', 'HAProxy ended and is not started again yet');
+      this.#mourn(await mirror.process.lastWords());
+      log.warn('haproxy was started again');
+      return;
+    }
     if (now - this.#startedAt >= STABLE) this.#restarts = 0;
     const wait = this.#restarts === 0 ? 0 : Math.min(RESTART_CAP, RESTART_BASE * 2 ** (this.#restarts - 1));
     if (now - this.#startedAt < wait) {
@@ -167,6 +174,8 @@ export class Keeper {
     const now = clock.now();
     const { lost } = this.#pulse;
     if (lost !== undefined && mirror.process.alive()) {
+      // A signal does not reach it, and beside a worker that hangs with its listeners another is no help.
+      if (mirror.process.external) throw new HeadgateError('HG5004', `${lost.words}; who runs it has to restart it`);
       log.warn('haproxy is replaced', { why: lost.words });
       this.#mourn(lost.words);
       await mirror.replace(lost.part === 'worker' && !lost.unreachable);

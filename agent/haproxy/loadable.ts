@@ -1,22 +1,16 @@
 import { HeadgateError } from '../../lib/errors.ts';
-import type { Mirror } from './mirror.ts';
 import type { Planner } from './plan/planner.ts';
-import type { HaproxyState } from './process/state-file.ts';
 import type { Failure } from './runtime/executor.ts';
 
 /**
  * Opens HAProxy without the certificates that it names as the reason why it cannot load the files. The planner has
  * checked them, but HAProxy may ask for more, for example for longer keys.
  */
-export async function openLoadable(
-  mirror: Mirror,
-  planner: Planner,
-  before: HaproxyState | undefined,
-): Promise<readonly Failure[]> {
+export async function openLoadable(planner: Planner, open: () => Promise<void>): Promise<readonly Failure[]> {
   const failures: Failure[] = [];
   for (;;) {
     try {
-      await mirror.open(before);
+      await open();
       return failures;
     } catch (error) {
       const { code, message: words } = HeadgateError.from(error);

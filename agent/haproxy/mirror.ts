@@ -42,6 +42,8 @@ const NAMED = 20;
 export interface MirrorOptions {
   readonly build: HaproxyBuild;
   readonly folder: string;
+  /** Somebody else starts HAProxy and ends it. */
+  readonly external: boolean;
   readonly files: ConfigFiles;
   readonly planner: Planner;
   readonly fixed: Fixed;
@@ -76,10 +78,10 @@ export class Mirror {
   #settingsAt = -Infinity;
 
   constructor(options: MirrorOptions) {
-    const { build, folder, clock, log, onEvent } = options;
+    const { build, folder, external, clock, log, onEvent } = options;
     this.#options = options;
     this.#fixed = options.fixed;
-    this.process = new HaproxyProcess({ build, folder, configuration: files.configuration, clock, log });
+    this.process = new HaproxyProcess({ build, folder, external, configuration: files.configuration, clock, log });
     this.process.onExit = onEvent;
     this.#client = new RuntimeClient(join(folder, sockets.worker), onEvent);
     this.executor = new Executor(this.#client, clock, build.slowMaps ? options.planner.desired : undefined);
@@ -103,9 +105,12 @@ export class Mirror {
     return this.#worker !== undefined && this.process.alive();
   }
 
-  /** Whether a worker runs that this mirror has not looked at: somebody else reloaded HAProxy. */
+  /**
+   * Whether a worker runs that this mirror has not looked at: somebody else reloaded HAProxy, or started it again, in
+   * a container perhaps with the same pids.
+   */
   get isStranger(): boolean {
-    return this.process.worker !== this.#worker;
+    return this.process.worker !== this.#worker || this.#client.wasClosed;
   }
 
   /** Whether files, and then HAProxy, lack a change because a write failed. */
@@ -115,18 +120,39 @@ export class Mirror {
 
   /** Takes over the HAProxy that runs in the folder, or starts one. */
   async open(before: HaproxyState | undefined): Promise<void> {
-    const { files, planner } = this.#options;
+    const { external, files, folder, log, planner, signal } = this.#options;
     const changed = await files.replaceAll(renderFiles(planner.desired, this.#fixed));
     if (!(await this.process.adopt())) {
-      await this.start();
-      return;
+      if (!external) {
+        await this.start();
+        return;
+      }
+      log.info('waiting for haproxy to be started', { folder });
+      await this.process.start(signal);
     }
     await this.#connect();
     if (before?.loaded !== this.#loaded()) await this.reload('configuration');
     else if (changed.has('gateway/ca.pem')) await this.reload('gateway-ca');
     else await this.repair();
     await this.saveState();
-    this.#options.log.info('haproxy taken over', { pid: this.process.pid });
+    log.info('haproxy taken over', { pid: this.process.pid });
+  }
+
+  /** Lays out the files for a HAProxy that somebody else will start. */
+  async lay(): Promise<void> {
+    const { files, planner } = this.#options;
+    await files.replaceAll(renderFiles(planner.desired, this.#fixed));
+    await this.process.check();
+    await this.saveState();
+  }
+
+  /** Takes over an external HAProxy that was started again, from the files. @returns whether there is one. */
+  async resume(): Promise<boolean> {
+    if (!(await this.process.adopt())) return false;
+    await this.#connect();
+    this.#ownCa = this.#worker;
+    await this.repair();
+    return true;
   }
 
   /** Starts HAProxy from the files, after whatever is left of one that died. */

@@ -8,10 +8,8 @@ import { openDataPlane } from '../haproxy/haproxy-data-plane.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
 import type { Ledger } from '../ledger/types.ts';
 import { registerDataPlaneMetrics, registerDiskMetrics } from '../metrics.ts';
+import { dataPlaneOptions } from './data-plane-options.ts';
 import { NodeAgent } from './node-agent.ts';
-
-/** Spare backends of the default profile. */
-const SPARES = 128;
 
 /** Starts the node role; resolves when HAProxy's listeners serve, last good configuration included. */
 export async function startNode(context: AgentContext): Promise<{ agent: NodeAgent; dataPlane: DataPlane }> {
@@ -23,26 +21,13 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
   const dataPlane = resources.use(
     await openDataPlane(
       {
-        cluster: options.cluster,
-        node: options.node,
-        folder: join(options.data, 'haproxy'),
-        haproxy: options.haproxy,
-        listeners: {
-          http: formatAddress(options.listenHttp),
-          https: formatAddress(options.listenHttps),
-          gateway: formatAddress(options.listenGateway),
-          proxyProtocol: options.proxyProtocol,
-          tlsPassthrough: options.tlsPassthrough,
-          trustedHops: options.trustedHops,
-        },
+        ...dataPlaneOptions(options, options.haproxyExternal, identity.current().gateway),
         agentListeners: new Map([
           ...(options.listenNodes === undefined
             ? []
             : [['the nodes listener', formatAddress(options.listenNodes)] as const]),
           ['the ops listener', formatAddress(options.ops)] as const,
         ]),
-        gateway: identity.current().gateway,
-        spares: SPARES,
       },
       { clock, log, signal },
     ),

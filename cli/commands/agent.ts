@@ -42,6 +42,21 @@ const agentFlags = z.object({
   keyFile: z.string().optional(),
   ops: address,
   haproxy: z.string().min(1),
+  haproxyExternal: z.boolean().default(false),
+});
+
+const renderFlags = agentFlags.pick({
+  cluster: true,
+  node: true,
+  data: true,
+  listenHttp: true,
+  listenHttps: true,
+  listenGateway: true,
+  proxyProtocol: true,
+  tlsPassthrough: true,
+  trustedHops: true,
+  keyFile: true,
+  haproxy: true,
 });
 
 export async function agent(globals: Globals, command: Command): Promise<void> {
@@ -54,6 +69,15 @@ export async function agent(globals: Globals, command: Command): Promise<void> {
   const { runAgent } = await import('../../agent/agent.ts');
   await untilSignal(async (signal) => {
     await runAgent(options, { log, clock: systemClock, signal, ready: (fields) => printReady('agent', fields) });
+  });
+}
+
+export async function agentRender(globals: Globals, command: Command): Promise<void> {
+  const log = createLog('agent', globals.verbose === true ? 'debug' : 'info');
+  const { keyFile, ...flags } = parseFlags(renderFlags, await withConfigFile(command, globals.config));
+  const { renderNode } = await import('../../agent/node/render-node.ts');
+  await untilSignal(async (signal) => {
+    await renderNode({ ...flags, keyFile }, { log, clock: systemClock, signal });
   });
 }
 

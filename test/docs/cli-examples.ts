@@ -30,6 +30,7 @@ const recorded: readonly (readonly [path: string, args: string, printed: string]
     '√ each cluster serves its own first: 0 of 600 requests crossed, 0 failed\n…\n√ HAProxy reloads: 0\n√ nothing left behind: 0 of 11 processes',
   ],
   ['agent stop', 'agent stop --data /tmp/headgate-tour/eu-data', ''],
+  ['agent render', 'agent render --cluster eu --data /tmp/headgate-tour/pod --listen-http 0.0.0.0:8080', ''],
   ['guard list', 'guard list', 'ID\tCLUSTER\tGUARD\tHOLDS\neu-ac17a8ea\teu\tshrink\t12 of 13 routes of eu'],
   ['guard confirm', 'guard confirm eu-ac17a8ea', 'guard eu-ac17a8ea confirmed (revision 61)'],
   [

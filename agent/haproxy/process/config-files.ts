@@ -16,8 +16,12 @@ export class ConfigFiles {
   /** Where the folders with keys really are. */
   #secrets: string;
 
-  constructor(folder: string) {
+  readonly #shared: boolean;
+
+  /** @param shared HAProxy runs in another mount namespace that has this folder alone in common. */
+  constructor(folder: string, shared: boolean) {
     this.#folder = folder;
+    this.#shared = shared;
     this.#secrets = folder;
   }
 
@@ -27,7 +31,7 @@ export class ConfigFiles {
       for (const name of ['conf', 'maps', 'run']) {
         await mkdir(join(this.#folder, name), { recursive: true, mode: 0o700 });
       }
-      const { place, isNew } = await placeSecrets(this.#folder);
+      const { place, isNew } = await placeSecrets(this.#folder, this.#shared);
       this.#secrets = place;
       return isNew;
     } catch (error) {

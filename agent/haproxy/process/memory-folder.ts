@@ -9,19 +9,26 @@ export const secretFolders = ['certs', 'gateway'] as const;
 const IN_MEMORY = new Set([0x01021994, 0x858458f6]);
 const PREFIX = 'headgate-';
 
+export interface Place {
+  readonly place: string;
+  readonly isNew: boolean;
+}
+
 /**
  * Sees to it that the folders with private keys lie in memory: each is a link into a folder of this user's alone on a
  * file system in memory. A later agent finds it again by the links; after a stop or a reboot it is made anew. Where
  * HAProxy's folder is in memory itself, or this system has no such place, they are ordinary folders.
  *
+ * @param shared another container shares HAProxy's folder and nothing else: then they are ordinary folders too, and it
+ *   is for whoever mounts it to have it in memory.
  * @returns where the folders really are, and whether they were made now and hold nothing.
  */
-export async function placeSecrets(folder: string): Promise<{ readonly place: string; readonly isNew: boolean }> {
-  const held = await heldPlace(folder);
+export async function placeSecrets(folder: string, shared: boolean): Promise<Place> {
+  const held = shared ? undefined : await heldPlace(folder);
   if (held !== undefined) return { place: held, isNew: false };
-  const remade = await remadePlace(folder);
+  const remade = shared ? undefined : await remadePlace(folder);
   if (remade !== undefined) return { place: remade, isNew: true };
-  const root = (await isInMemory(folder)) ? undefined : await memoryRoot();
+  const root = shared || (await isInMemory(folder)) ? undefined : await memoryRoot();
   const place = root === undefined ? folder : await mkdtemp(join(root, PREFIX));
   for (const name of secretFolders) {
     // What a reboot left of a link, or ordinary folders from before: all of it is written anew.
@@ -103,7 +110,7 @@ async function isWritable(root: string): Promise<boolean> {
   }
 }
 
-async function isInMemory(path: string): Promise<boolean> {
+export async function isInMemory(path: string): Promise<boolean> {
   if (process.platform !== 'linux') return false;
   const found = await stat(path).catch(() => undefined);
   return found !== undefined && IN_MEMORY.has((await statfs(path)).type);

@@ -1,16 +1,18 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { Clock } from '../../../lib/clock.ts';
 import { HeadgateError } from '../../../lib/errors.ts';
 import type { Log } from '../../../lib/log.ts';
+import { hasCode } from '../../ledger/disk-error.ts';
 import { sockets } from '../model/names.ts';
+import { checkConfiguration } from './check.ts';
 import { askMaster, askOnce, showProcesses } from './master.ts';
 import type { ProcessTable } from './master.ts';
 import type { HaproxyBuild } from './probe.ts';
-import { findNoted, isAlive, MASTER_SOCKET, PID_FILE, sendSignal, stopHaproxy } from './stop.ts';
+import { elsewhere, findNoted, isAlive, isOf, MASTER_SOCKET, PID_FILE, sendSignal, stopHaproxy } from './stop.ts';
+import { alerts, startError } from './words.ts';
 
 export interface ProcessOptions {
   readonly build: HaproxyBuild;
@@ -18,14 +20,17 @@ export interface ProcessOptions {
   readonly folder: string;
   /** What `-f` is given, relative to the folder. */
   readonly configuration: string;
+  /**
+   * Somebody else starts and ends HAProxy, for example the container beside this one: its pids mean nothing here and
+   * all that can be done to it is done through its sockets.
+   */
+  readonly external: boolean;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /** Longest a start or a reload may take; 10,000 certificates on 2.6 take 11 s. Milliseconds. */
 const START_TIMEOUT = 60_000;
-/** Memory that a check of the configuration may take, in MiB. */
-const CHECK_MEMORY = 2_048;
 /** Milliseconds; as long as a reload leaves old workers. */
 const END_REPLACED_AFTER = 600_000;
 const LOG_LIMIT = 8 << 20;
@@ -34,7 +39,7 @@ const LOG_FILE = 'haproxy.log';
 
 /**
  * The HAProxy of one folder: a master that outlives this process, and its worker. Nothing here ends it but
- * `stop`.
+ * `stop`, and that not where it is external.
  */
 export class HaproxyProcess {
   readonly #options: ProcessOptions;
@@ -72,62 +77,73 @@ export class HaproxyProcess {
 
   /** Whether the master that was started or adopted still runs. */
   alive(): boolean {
-    return this.pid !== undefined && isAlive(this.pid);
+    return this.pid !== undefined && (this.#options.external || isAlive(this.pid));
+  }
+
+  get external(): boolean {
+    return this.#options.external;
   }
 
   /**
    * Takes over the HAProxy that answers in this folder. One that does not, though it runs, is left to `clear`.
    *
    * @returns whether there is one with a worker.
+   * @throws HG5004 where the one that answers is not this process's to end, though it ought to be.
    */
   async adopt(): Promise<boolean> {
+    const { external, folder } = this.#options;
+    const found = await showProcesses(this.#master).catch(() => undefined);
+    if (found !== undefined && !external && !isOf(found.master, folder)) throw elsewhere(folder);
     const answers = async (): Promise<boolean | undefined> =>
       await this.refresh().then(
         ({ worker }) => worker !== undefined,
         () => undefined,
       );
     const first = await answers();
-    if (first !== undefined) return first;
-    this.#table = await findNoted(this.#options.folder);
+    if (first !== undefined || external) return first ?? false;
+    this.#table = await findNoted(folder);
     if (this.#table === undefined) return false;
     // Perhaps somebody stopped it.
     for (const pid of processesOf(this.#table)) sendSignal(pid, 'SIGCONT');
     return (await answers()) ?? false;
   }
 
-  /** Reads the table of processes anew. @throws HG5004 where the master does not answer. */
+  /** Reads the table of processes anew. @throws HG5004 where the master does not answer, or runs elsewhere. */
   async refresh(): Promise<ProcessTable> {
-    this.#table = await showProcesses(this.#master);
-    return this.#table;
+    const { external, folder } = this.#options;
+    try {
+      const table = await showProcesses(this.#master);
+      if (!external && !isOf(table.master, folder)) throw elsewhere(folder);
+      this.#table = table;
+      return table;
+    } catch (error) {
+      // Nobody listens: it has ended. One that is silent may be back.
+      if (external && isUnreachable(error)) this.#table = undefined;
+      throw error;
+    }
   }
 
   /** @throws HG5002 with HAProxy's words where the configuration is not valid. */
   async check(): Promise<void> {
     const { build, folder, configuration } = this.#options;
-    try {
-      await promisify(execFile)(build.path, ['-c', '-q', '-m', String(CHECK_MEMORY), '-f', configuration], {
-        cwd: folder,
-        env: {},
-        timeout: START_TIMEOUT,
-        killSignal: 'SIGKILL',
-      });
-    } catch (error) {
-      const words = error instanceof Error && 'stderr' in error ? alerts(String(error.stderr)) : '';
-      throw new HeadgateError('HG5002', `HAProxy refuses the configuration: ${words === '' ? String(error) : words}`, {
-        cause: error,
-      });
-    }
+    await checkConfiguration(build.path, folder, configuration);
   }
 
   /**
-   * Starts a master and waits for its worker.
+   * Starts a master, or waits for the one that somebody else starts, and for its worker.
    *
    * @throws HG2002 where an address is taken, HG5002 where the configuration is refused, HG5004 otherwise.
    */
   async start(signal: AbortSignal): Promise<void> {
     this.#busy = true;
     try {
-      await this.#start(signal);
+      if (this.external)
+        await this.#await(
+          signal,
+          (table) => this.#isServed(table),
+          () => false,
+        );
+      else await this.#start(signal);
     } finally {
       this.#busy = false;
     }
@@ -157,8 +173,7 @@ export class HaproxyProcess {
       child.unref();
       await this.#await(
         signal,
-        // 3.x lists a worker that still reads its configuration and may yet refuse it.
-        async ({ worker }) => worker !== undefined && (await whoServes(join(folder, sockets.worker))) === worker,
+        (table) => this.#isServed(table),
         () => ended,
       );
       try {
@@ -229,6 +244,7 @@ export class HaproxyProcess {
 
   /** What HAProxy said last, on one line. */
   async lastWords(): Promise<string> {
+    if (this.external) return 'who runs it has its log';
     const words = alerts(await this.#logSince(Math.max(0, (await this.#logSize()) - 4_096)), 2);
     return words === '' ? 'it left no word' : words;
   }
@@ -255,6 +271,7 @@ export class HaproxyProcess {
   /** Lets connections end for `grace` milliseconds, then ends them. */
   async stop(grace: number): Promise<void> {
     const { clock, folder } = this.#options;
+    if (this.external) return;
     for (const { table } of this.#replaced) for (const pid of processesOf(table)) sendSignal(pid, 'SIGKILL');
     this.#replaced = [];
     await stopHaproxy(folder, grace, clock, this.#table);
@@ -266,7 +283,7 @@ export class HaproxyProcess {
     const { clock } = this.#options;
     const table = this.#table;
     this.#table = undefined;
-    if (table === undefined) return;
+    if (table === undefined || this.external) return;
     const left = processesOf(table);
     for (const pid of left) sendSignal(pid, 'SIGKILL');
     while (left.some(isAlive)) await clock.sleep(5);
@@ -290,7 +307,12 @@ export class HaproxyProcess {
       if (failed(table)) break;
       await clock.sleep(5, signal);
     }
-    throw new HeadgateError('HG5004', 'HAProxy has no worker');
+    throw new HeadgateError('HG5004', this.external ? 'nobody has started HAProxy' : 'HAProxy has no worker');
+  }
+
+  /** 3.x lists a worker that still reads its configuration and may yet refuse it. */
+  async #isServed({ worker }: ProcessTable): Promise<boolean> {
+    return worker !== undefined && (await whoServes(join(this.#options.folder, sockets.worker))) === worker;
   }
 
   async #logSize(): Promise<number> {
@@ -314,27 +336,8 @@ async function whoServes(path: string): Promise<number | undefined> {
   return pid === undefined ? undefined : Number(pid);
 }
 
-/** HAProxy's own words for what is wrong, without its decoration, on one line. */
-function alerts(output: string, last?: number): string {
-  return (
-    output
-      .split('\n')
-      // Of servers, not of HAProxy.
-      .filter((line) => line.includes('[ALERT]') && !line.includes('has no server available'))
-      .map((line) => line.replace(/^.*\[ALERT\]\s*(\(\d+\)\s*)?:?\s*/, '').trim())
-      .slice(...(last === undefined ? [0, 5] : [-last]))
-      .join(' | ')
-  );
-}
-
-function startError(words: string, cause: unknown): HeadgateError {
-  const [, address] = /cannot bind socket[^[]*\[(?:fd \d+,\s*)?([^\]]*)\]/i.exec(words) ?? [];
-  if (address !== undefined) {
-    return new HeadgateError('HG2002', `cannot listen on ${address}: ${words}`, {
-      remedy: 'stop what holds the port, or give another address',
-      cause,
-    });
-  }
-  if (words === '') return HeadgateError.from(cause, 'HG5004');
-  return new HeadgateError('HG5002', `HAProxy does not start: ${words}`, { cause });
+/** Nobody listens on the socket, or it is not there. */
+function isUnreachable(error: unknown): boolean {
+  const cause = error instanceof HeadgateError ? error.cause : error;
+  return hasCode(cause, 'ENOENT', 'ECONNREFUSED');
 }

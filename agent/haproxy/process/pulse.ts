@@ -31,6 +31,8 @@ export interface Illness {
 
 export interface PulseOptions {
   readonly folder: string;
+  /** Its pids mean nothing here. */
+  readonly external: boolean;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -104,9 +106,9 @@ export class Pulse {
   }
 
   #miss(part: Part, pid: number, code: string): Illness {
-    const { log } = this.#options;
+    const { external, log } = this.#options;
     const before = this.#ill?.part === part ? this.#ill : undefined;
-    const stopped = isStopped(pid);
+    const stopped = !external && isStopped(pid);
     if (stopped) sendSignal(pid, 'SIGCONT');
     const unreachable = code === 'ENOENT' || code === 'ECONNREFUSED';
     const why = unreachable ? 'nobody listens on its socket' : stopped ? 'it was stopped by a signal' : 'it is silent';

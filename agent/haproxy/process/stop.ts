@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { readFile, readlink, realpath, rm } from 'node:fs/promises';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../../lib/clock.ts';
+import { HeadgateError } from '../../../lib/errors.ts';
 import { showProcesses, type ProcessTable } from './master.ts';
 import { dropSecrets } from './memory-folder.ts';
 
@@ -11,6 +12,8 @@ export const PID_FILE = 'haproxy.pid';
 /**
  * Ends the HAProxy of a folder: lets connections end for `grace` milliseconds, then ends them. Where none
  * answers, `known` is ended, or the one that is noted in the folder. Its keys go with it.
+ *
+ * @throws HG5004 for one that was started elsewhere, for example in a container of its own: it cannot be ended here.
  */
 export async function stopHaproxy(folder: string, grace: number, clock: Clock, known?: ProcessTable): Promise<void> {
   const table = await showProcesses(join(folder, MASTER_SOCKET)).catch(() => known ?? findNoted(folder));
@@ -18,6 +21,7 @@ export async function stopHaproxy(folder: string, grace: number, clock: Clock, k
     await dropSecrets(folder);
     return;
   }
+  if (table !== known && !isOf(table.master, folder)) throw elsewhere(folder);
   const all = [table.master, ...(table.worker === undefined ? [] : [table.worker]), ...table.oldWorkers];
   for (const [name, wait] of [
     ['SIGUSR1', grace],
@@ -36,13 +40,33 @@ export async function stopHaproxy(folder: string, grace: number, clock: Clock, k
 export async function findNoted(folder: string): Promise<ProcessTable | undefined> {
   try {
     const master = Number(await readFile(join(folder, PID_FILE), 'utf8'));
-    if (!isAlive(master) || (await readlink(`/proc/${master}/cwd`)) !== (await realpath(folder))) return undefined;
+    if (!isAlive(master) || !isOf(master, folder)) return undefined;
     const workers = (await readFile(`/proc/${master}/task/${master}/children`, 'utf8')).trim().split(' ').map(Number);
     // In the order they were forked.
     return { master, reloads: 0, failed: 0, worker: workers.at(-1), oldWorkers: workers.slice(0, -1) };
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Whether a process of this PID namespace works in a folder. A pid that HAProxy says of itself may be another process's
+ * here. Without /proc, as on macOS, it is believed.
+ */
+export function isOf(pid: number, folder: string): boolean {
+  if (process.platform !== 'linux') return true;
+  try {
+    const [one, other] = [statSync(`/proc/${pid}/cwd`), statSync(folder)];
+    return one.dev === other.dev && one.ino === other.ino;
+  } catch {
+    return false;
+  }
+}
+
+export function elsewhere(folder: string): HeadgateError {
+  return new HeadgateError('HG5004', `HAProxy in ${folder} was started elsewhere, in a PID namespace of its own`, {
+    remedy: 'end it where it was started, or start the agent with --haproxy-external',
+  });
 }
 
 /** Whether a process still runs. One that ended is gone even where nobody collects it, as in a container without init. */

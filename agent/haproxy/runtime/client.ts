@@ -47,6 +47,11 @@ export class RuntimeClient implements AsyncDisposable {
     return { ok: this.#ok, failed: this.#failed };
   }
 
+  /** Whether the other side has ended the connection since it was last made or reset: perhaps it is another by now. */
+  get wasClosed(): boolean {
+    return this.#connection?.closed === true;
+  }
+
   /**
    * Sends commands, pipelined, and waits for every reply. A command that HAProxy refuses has `ok: false`, and so has
    * one that cannot be sent (`encodeCommand` says why): the others are not to suffer from it.

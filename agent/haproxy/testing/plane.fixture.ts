@@ -11,7 +11,7 @@ import type { Log } from '../../../lib/log.ts';
 import { Inventory } from '../../../lib/sync/index.ts';
 import type { Resource, ResourceKey } from '../../../lib/sync/index.ts';
 import type { DataPlane, DataPlaneOptions, GatewayCredentials, ResourceVerdict } from '../data-plane.ts';
-import { openDataPlane } from '../haproxy-data-plane.ts';
+import { openDataPlane, renderDataPlane } from '../haproxy-data-plane.ts';
 import { sockets } from '../model/names.ts';
 import { showProcesses } from '../process/master.ts';
 import type { ProcessTable } from '../process/master.ts';
@@ -54,31 +54,39 @@ export class PlaneBench implements AsyncDisposable {
   /** Opens a data plane and starts it with these resources, all of which it takes. */
   async start(resources: readonly Resource[], more: Partial<DataPlaneOptions> & { readonly log?: Log } = {}) {
     const { log = silentLog, ...options } = more;
-    const listeners = {
-      http: '127.0.0.1:0',
-      https: '127.0.0.1:0',
-      gateway: '127.0.0.1:0',
-      proxyProtocol: false,
-      tlsPassthrough: false,
-    };
     this.#end = new AbortController();
-    this.#plane = await openDataPlane(
-      {
-        cluster: 'eu',
-        node: 'n1',
-        folder: this.folder,
-        haproxy: haproxyBinary,
-        listeners,
-        gateway: this.gateway,
-        spares: 64,
-        ...options,
-      },
-      { clock: systemClock, log, signal: this.#end.signal },
-    );
+    this.#plane = await openDataPlane(this.#options(options), { clock: systemClock, log, signal: this.#end.signal });
     const all = new Inventory();
     for (const one of resources) all.set(one);
     taken(await this.#plane.start(all));
     return this.#plane;
+  }
+
+  /** Lays out the files for a HAProxy that somebody else starts. */
+  async render(resources: readonly Resource[]): Promise<void> {
+    const all = new Inventory();
+    for (const one of resources) all.set(one);
+    const rim = { clock: systemClock, log: silentLog, signal: this.#end.signal };
+    taken(await renderDataPlane(this.#options({}), rim, all));
+  }
+
+  #options(more: Partial<DataPlaneOptions>): DataPlaneOptions {
+    return {
+      cluster: 'eu',
+      node: 'n1',
+      folder: this.folder,
+      haproxy: haproxyBinary,
+      listeners: {
+        http: '127.0.0.1:0',
+        https: '127.0.0.1:0',
+        gateway: '127.0.0.1:0',
+        proxyProtocol: false,
+        tlsPassthrough: false,
+      },
+      gateway: this.gateway,
+      spares: 64,
+      ...more,
+    };
   }
 
   /** Ends the agent's part; HAProxy serves on. */
