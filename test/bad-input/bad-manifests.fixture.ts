@@ -150,7 +150,7 @@ export async function badManifests(): Promise<{ readonly first: string; readonly
         'Secret bad/pair',
         'data[tls.key]',
         13,
-        'does not match',
+        'matches no certificate',
       ),
       of('host with space', { host: '"bad host.example"' }, 'HG1002', host, 7, 'is no host name'),
       of('host with control', { host: `"${EVIL}.example"` }, 'HG1002', host, 7, 'is no host name'),
