@@ -2,31 +2,16 @@ import { describe, expect, test } from 'vitest';
 import type { Resource } from '../../../lib/sync/index.ts';
 import { resource } from '../../../lib/sync/index.ts';
 import { Host, PathType } from '../../../proto/gen/headgate/v1/configured.ts';
+import { fixed } from '../testing/fixed.fixture.ts';
 import { testCa } from '../testing/certificates.fixture.ts';
 import { backend, certificate, endpoints, host, peer, route, split } from '../testing/resources.fixture.ts';
 import type { Change } from '../model/change.ts';
-import type { Desired, Fixed } from '../model/desired.ts';
+import type { Desired } from '../model/desired.ts';
 import { commandsFor } from '../render/commands.ts';
 import { renderFile, renderFiles } from '../render/files.ts';
 import { Planner } from './planner.ts';
 
 const none = new Map<string, number>();
-const fixed: Fixed = {
-  cluster: 'eu',
-  listeners: {
-    http: '127.0.0.1:8080',
-    https: '127.0.0.1:8443',
-    gateway: '127.0.0.1:7444',
-    proxyProtocol: false,
-    tlsPassthrough: false,
-  },
-  gatewayCertificate: 'gateway',
-  gatewayCa: 'ca',
-  defaultCertificate: 'default',
-  threads: undefined,
-  cookieKey: 'k',
-};
-
 const shop = host('shop.example', [{ path: '/', at: { eu: 'd/shop/80', us: 'd/shop/80' } }]);
 const id = route('shop.example', { path: '/', at: {} }).id;
 const ready = endpoints('d/shop', 8000, ['10.0.0.1', '10.0.0.2']);

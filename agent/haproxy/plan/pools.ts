@@ -12,8 +12,8 @@ const FIRST_SPARES = 8;
 interface ProfilePool {
   readonly profile: Profile;
   readonly pool: Pool;
-  /** Made for somebody who has not come yet. */
-  fresh: boolean;
+  /** Number of the reload that brought it; whom it was made for may come a little later. */
+  readonly born: number;
 }
 
 /** Slots to come: what a resource wants that has to wait for a reload. */
@@ -28,6 +28,9 @@ export class Pools {
   readonly #pools = new Map<string, ProfilePool>();
   /** By resource, then by profile id. */
   readonly #wishes = new Map<string, ReadonlyMap<string, Wish>>();
+
+  #draft: Draft | undefined;
+  #reloads = 0;
 
   constructor(state: DesiredState, { slots, profiles, backends }: Assignments) {
     this.#state = state;
@@ -47,7 +50,7 @@ export class Pools {
       else known.all.push(i);
     }
     for (const [id, { profile, all }] of places)
-      this.#pools.set(id, { profile, pool: new Pool(all, backends), fresh: false });
+      this.#pools.set(id, { profile, pool: new Pool(all, backends), born: -Infinity });
   }
 
   /** Spares of the default profile. */
@@ -153,14 +156,13 @@ export class Pools {
 
   /** Spares of a profile that nobody uses any more become what is wanted: this is a reload anyway. */
   #make(draft: Draft, profile: Profile, count: number): void {
+    if (draft !== this.#draft) this.#reloads++;
+    this.#draft = draft;
     const id = profileId(profile);
     const made: number[] = [];
     for (const [other, known] of this.#pools) {
       if (other === id || other === DEFAULT_PROFILE_ID || !known.pool.unused) continue;
-      if (known.fresh) {
-        known.fresh = false;
-        continue;
-      }
+      if (this.#reloads - known.born < 2) continue;
       this.#pools.delete(other);
       for (const place of known.pool.dissolve()) {
         this.#state.reprofile(place, profile);
@@ -174,7 +176,7 @@ export class Pools {
       made.push(place);
     }
     const known = this.#pools.get(id);
-    if (known === undefined) this.#pools.set(id, { profile, pool: new Pool(made, new Map()), fresh: true });
+    if (known === undefined) this.#pools.set(id, { profile, pool: new Pool(made, new Map()), born: this.#reloads });
     else known.pool.add(made);
   }
 }
