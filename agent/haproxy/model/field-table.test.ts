@@ -12,3 +12,8 @@ test('a setting stands once', () => {
   const names = fieldTable.map(({ of, setting }) => `${of} ${setting}`);
   expect(new Set(names).size).toBe(names.length);
 });
+
+test('whatever only a file can hold says why', () => {
+  for (const { setting, reach, why } of fieldTable)
+    expect([setting, why !== undefined]).toEqual([setting, reach === 'backend']);
+});
