@@ -3,6 +3,7 @@ import { files, mapFile, sockets } from '../model/names.ts';
 import { bind } from './bind.ts';
 import { indent } from './indent.ts';
 import { answers, forwarding, framing } from './rules/headers.ts';
+import { loops } from './rules/loops.ts';
 import { normalForm } from './rules/normal-form.ts';
 import { regexHosts } from './rules/regex.ts';
 import { elseAnyHost, findHost, findPath } from './rules/routing.ts';
@@ -23,6 +24,7 @@ export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners
     ...proxies,
     ...(hops ? clientBehindHops : []),
     ...framing,
+    ...loops,
     ...normalForm,
     ...findHost,
     ...findPath,
