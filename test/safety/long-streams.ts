@@ -10,12 +10,19 @@ export const SLOW_PATH = '/slow';
 
 export interface Upstream extends AsyncDisposable {
   readonly port: number;
+  /** Requests so far. */
+  readonly served: number;
+  /** As a pod that is told to end: no new connections, idle ones closed, the others after their answer. */
+  retire(): void;
 }
 
 /** A pod: 200 to everything, an echo to any upgrade, and a download that goes on until `end` aborts. */
 export async function upstreamPod(end: AbortSignal): Promise<Upstream> {
   const sockets = new Set<Socket>();
+  let served = 0;
   const server = createServer((request, response) => {
+    served++;
+    if (!server.listening) response.setHeader('connection', 'close');
     if (request.url !== SLOW_PATH) {
       response.end('ok');
       return;
@@ -44,8 +51,16 @@ export async function upstreamPod(end: AbortSignal): Promise<Upstream> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return {
     port: (server.address() as AddressInfo).port,
+    get served() {
+      return served;
+    },
+    retire() {
+      server.close();
+      server.closeIdleConnections();
+    },
     async [Symbol.asyncDispose]() {
-      const closed = new Promise((resolve) => server.close(resolve));
+      const closed = server.listening ? once(server, 'close') : undefined;
+      server.close();
       for (const socket of sockets) socket.destroy();
       await closed;
     },
