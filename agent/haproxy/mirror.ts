@@ -14,6 +14,7 @@ import { HaproxyProcess } from './process/process.ts';
 import type { HaproxyBuild } from './process/probe.ts';
 import { formatState, STATE_FILE } from './process/state-file.ts';
 import type { HaproxyState } from './process/state-file.ts';
+import { MASTER_SOCKET } from './process/stop.ts';
 import { reviveServer, setCertificate, setGatewayCa } from './render/commands.ts';
 import type { Command } from './render/commands.ts';
 import { renderFile, renderFiles } from './render/files.ts';
@@ -24,6 +25,7 @@ import type { Failure } from './runtime/executor.ts';
 import { ejectedTooMany, hasFloor } from './runtime/floor.ts';
 import { healthFile, NO_HEALTH } from './runtime/health.ts';
 import { observe, observeServers, observeServersOf } from './runtime/observe.ts';
+import { followed, tellOldWorkers } from './runtime/old-workers.ts';
 
 export const reloadReasons = [
   'backend-settings',
@@ -196,16 +198,32 @@ export class Mirror {
           ? {}
           : { for: resources.length, resources: resources.slice(0, NAMED).map(({ type, name }) => `${type}/${name}`) }),
       });
+      await this.#tellOld(change.ops);
       return [];
     }
     if (change.ops.length === 0) return [];
     const failures = await this.executor.run(change.ops);
+    await this.#tellOld(change.ops);
     if (failures.length === 0) return [];
     await this.process.refresh();
     if (!this.isStranger) return failures;
     // Somebody reloaded meanwhile: it was a worker on its way out that refused. The new one has read the files.
     await this.repair();
     return [];
+  }
+
+  /** Who may do what counts for connections on old workers, too. */
+  async #tellOld(ops: Change['ops']): Promise<void> {
+    const commands = followed(ops);
+    if (commands.length === 0) return;
+    // Nobody reaches those any more.
+    this.process.endReplaced(true);
+    try {
+      const { oldWorkers } = await this.process.refresh();
+      await tellOldWorkers(join(this.#options.folder, MASTER_SOCKET), oldWorkers, commands);
+    } catch (error) {
+      this.#options.log.warn('old workers were not told who may do what', { error });
+    }
   }
 
   /** A new worker loads the files; whatever was only at runtime is gone with the old one. */

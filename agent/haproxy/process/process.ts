@@ -230,13 +230,13 @@ export class HaproxyProcess {
     if (hangs) while (processesOf(old).some(isAlive)) await this.#options.clock.sleep(5, signal);
   }
 
-  /** Ends what was replaced and has no connections any more, or has had its time. */
-  endReplaced(): void {
+  /** Ends what was replaced and has no connections any more, or has had its time. @param all whatever it still has */
+  endReplaced(all = false): void {
     const now = this.#options.clock.now();
     this.#replaced = this.#replaced.filter(({ table, until }) => {
       // A worker ends when its master does, so a master that hangs is ended after its workers.
       const [master, ...workers] = processesOf(table);
-      if (now < until && workers.some(isAlive)) return true;
+      if (!all && now < until && workers.some(isAlive)) return true;
       for (const pid of [...workers, master]) if (pid !== undefined) sendSignal(pid, 'SIGKILL');
       return false;
     });

@@ -17,6 +17,7 @@ import { showProcesses } from '../process/master.ts';
 import type { ProcessTable } from '../process/master.ts';
 import { MASTER_SOCKET } from '../process/stop.ts';
 import { testCa } from './certificates.fixture.ts';
+import type { TestCa } from './certificates.fixture.ts';
 import { backend, endpoints, host } from './resources.fixture.ts';
 import { fetchAnswer, haproxyBinary, testBackend } from './rig.fixture.ts';
 import type { Answer, TestBackend } from './rig.fixture.ts';
@@ -25,12 +26,15 @@ import type { Answer, TestBackend } from './rig.fixture.ts';
 export class PlaneBench implements AsyncDisposable {
   readonly folder: string;
   readonly gateway: GatewayCredentials;
+  /** Of the gateway link. */
+  readonly ca: TestCa;
   readonly #stack: AsyncDisposableStack;
   #plane: DataPlane | undefined;
   #end = new AbortController();
 
-  private constructor(folder: string, gateway: GatewayCredentials, stack: AsyncDisposableStack) {
+  private constructor(folder: string, ca: TestCa, gateway: GatewayCredentials, stack: AsyncDisposableStack) {
     this.folder = folder;
+    this.ca = ca;
     this.gateway = gateway;
     this.#stack = stack;
   }
@@ -43,7 +47,7 @@ export class PlaneBench implements AsyncDisposable {
     // Short, since HAProxy's UNIX sockets lie below it.
     const folder = await mkdtemp(join(root, 'hg-dp-'));
     stack.defer(() => rm(folder, { recursive: true, force: true }));
-    return new PlaneBench(folder, { certificate, privateKey: key, ca: ca.certificate }, stack);
+    return new PlaneBench(folder, ca, { certificate, privateKey: key, ca: ca.certificate }, stack);
   }
 
   get plane(): DataPlane {
