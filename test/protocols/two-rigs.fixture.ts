@@ -2,7 +2,8 @@ import type { Listeners } from '../../agent/haproxy/data-plane.ts';
 import { type TestCa, testCa } from '../../agent/haproxy/testing/certificates.fixture.ts';
 import { backend, certificate, endpoints, host, peer, split } from '../../agent/haproxy/testing/resources.fixture.ts';
 import { Rig } from '../../agent/haproxy/testing/rig.fixture.ts';
-import type { Resource } from '../../lib/sync/index.ts';
+import { type Resource, resource } from '../../lib/sync/index.ts';
+import { BackendSettings, Host } from '../../proto/gen/headgate/v1/configured.ts';
 
 /** Host names served by the entry's own pod, and by the pod of another cluster over the gateway hop. */
 export const ways = ['near.example', 'far.example'] as const;
@@ -15,8 +16,10 @@ export interface TwoRigsOptions {
   readonly address?: string;
   /** Of the entry. */
   readonly listeners?: Partial<Listeners>;
+  /** Of the other cluster. */
+  readonly callee?: Partial<Listeners>;
   /** Of both clusters' routes. */
-  readonly route?: (host: Resource) => Resource;
+  readonly settings?: Partial<BackendSettings>;
 }
 
 /** Two clusters with a HAProxy each, over one pod: clients come to `eu`, and `far.example` is served by `us`. */
@@ -31,23 +34,18 @@ export class TwoRigs implements AsyncDisposable {
     this.us = us;
   }
 
-  static async start({
-    port,
-    address = '127.0.0.1',
-    listeners,
-    route = (one) => one,
-  }: TwoRigsOptions): Promise<TwoRigs> {
+  static async start({ port, address = '127.0.0.1', listeners, callee, settings }: TwoRigsOptions): Promise<TwoRigs> {
     const ca = await testCa();
-    const far = route(host('far.example', [{ path: '/', at: { us: 'd/pod/80' } }]));
+    const far = routed('far.example', 'us', settings);
     const pod = [backend('d/pod/80'), endpoints('d/pod', port, [address])];
     await using stack = new AsyncDisposableStack();
-    const us = stack.use(await Rig.start('us', ca, { upserts: [far, ...pod, peer('eu', [])], removals: [] }));
+    const us = stack.use(await Rig.start('us', ca, { upserts: [far, ...pod, peer('eu', [])], removals: [] }, callee));
     const eu = await Rig.start(
       'eu',
       ca,
       {
         upserts: [
-          route(host('near.example', [{ path: '/', at: { eu: 'd/pod/80' } }])),
+          routed('near.example', 'eu', settings),
           far,
           ...pod,
           peer('us', [us.fixed.listeners.gateway]),
@@ -66,4 +64,12 @@ export class TwoRigs implements AsyncDisposable {
     await this.eu[Symbol.asyncDispose]();
     await this.us[Symbol.asyncDispose]();
   }
+}
+
+function routed(name: Way, cluster: string, settings: Partial<BackendSettings> | undefined): Resource {
+  const plain = host(name, [{ path: '/', at: { [cluster]: 'd/pod/80' } }]);
+  if (settings === undefined) return plain;
+  const body = Host.decode(plain.body);
+  const routes = body.routes.map((route) => ({ ...route, backendSettings: BackendSettings.create(settings) }));
+  return resource('host', name, Host.encode({ ...body, routes }).finish());
 }

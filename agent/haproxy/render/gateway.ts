@@ -2,6 +2,7 @@ import type { Fixed } from '../model/desired.ts';
 import { CLIENT_HEADER, files, mapFile, NOTHING, PROBE_PATH, ROUTE_HEADER } from '../model/names.ts';
 import { bind } from './bind.ts';
 import { indent } from './indent.ts';
+import { declinedOverHttp2, upgradeOverHttp2 } from './rules/headers.ts';
 
 /**
  * What other clusters' gateways may ask: their entry has decided everything, so this one serves from its own
@@ -19,9 +20,9 @@ export function gateway({ listeners }: Pick<Fixed, 'listeners'>): string[] {
       `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} !{ req.fhdr(${ROUTE_HEADER}) -m found }`,
       `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} { var(txn.slot),nbsrv gt 0 } or ${probe} { stopping } { var(txn.slot) -m found }`,
       `http-request return status 503 content-type text/plain string "no endpoint\\n" if ${probe}`,
-      // Over HTTP/2 a 200 agrees to an upgrade (RFC 8441, section 5), which a backend that answers 200 has not done.
-      'http-request set-var(txn.upgrade) req.fhdr(upgrade)',
-      'http-response set-status 502 if { var(txn.upgrade) -m found } { status 200:299 }',
+      // A WebSocket comes over HTTP/1.1, where a pod that declines is heard as it is; other upgrades do not.
+      upgradeOverHttp2,
+      declinedOverHttp2,
       // For logs and hashes by source here, and for what is told to pods of the connection.
       `http-request set-src req.hdr_ip(${CLIENT_HEADER}) if { req.hdr_ip(${CLIENT_HEADER}) -m found }`,
       'http-request del-header x-headgate- -m beg',

@@ -11,7 +11,8 @@ export interface TestLeaf {
 
 export interface TestCa {
   readonly certificate: string;
-  leaf(commonName: string, names?: readonly string[]): Promise<TestLeaf>;
+  /** @param notAfter when it ends; a year from now where undefined. */
+  leaf(commonName: string, names?: readonly string[], notAfter?: Date): Promise<TestLeaf>;
 }
 
 /** A certificate authority for one test. */
@@ -25,10 +26,11 @@ export async function testCa(): Promise<TestCa> {
   });
   return {
     certificate: ca.toString('pem'),
-    async leaf(commonName, names = [commonName]) {
+    async leaf(commonName, names = [commonName], notAfter = undefined) {
       const own = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
       const leaf = await x509.X509CertificateGenerator.create({
         subject: `CN=${commonName}`,
+        ...(notAfter === undefined ? {} : { notBefore: new Date(0), notAfter }),
         issuer: ca.subject,
         signingKey: keys.privateKey,
         publicKey: own.publicKey,
