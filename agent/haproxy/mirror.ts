@@ -31,6 +31,7 @@ export const reloadReasons = [
   'backend-settings',
   'configuration',
   'gateway-ca',
+  'many-servers',
   'pool-refill',
   'repair',
 ] as const satisfies readonly (Change['reload'] | 'configuration' | 'gateway-ca' | 'repair')[];

@@ -47,7 +47,7 @@ export interface Rejection {
   readonly transient: boolean;
 }
 
-export type ReloadReason = 'pool-refill' | 'backend-settings';
+export type ReloadReason = 'pool-refill' | 'backend-settings' | 'many-servers';
 
 /** What one call to the planner changed in Desired. */
 export interface Change {

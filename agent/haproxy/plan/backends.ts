@@ -19,6 +19,9 @@ import type { DesiredState } from './state.ts';
 
 type Owner = ResourceKey | undefined;
 
+/** Of one service. HAProxy checks each of them, and a change to one costs as much as there are. */
+const MAX_ENDPOINTS = 10_000;
+
 /** A backend resource and how its endpoints are treated. */
 export interface Wanted {
   readonly backend: string;
@@ -83,7 +86,9 @@ export class Backends {
     this.#dirty.set(name, owner);
   }
 
+  /** @throws HG5005 where the service would have too many endpoints; nothing has changed then. */
   setSlice(name: string, next: Endpoints | undefined, owner: Owner): void {
+    if (next !== undefined) this.#checkSize(name, next);
     const before = this.#slices.get(name);
     if (before !== undefined) {
       this.#slices.delete(name);
@@ -188,6 +193,19 @@ export class Backends {
       }
     }
     this.#dirty = new Map();
+  }
+
+  #checkSize(name: string, next: Endpoints): void {
+    const slices = this.#services.get(`${next.namespace}/${next.service}`)?.slices ?? [];
+    const others = [...slices].filter((slice) => slice !== name);
+    const size = others.reduce(
+      (sum, slice) => sum + (this.#slices.get(slice)?.endpoints.length ?? 0),
+      next.endpoints.length,
+    );
+    if (size <= MAX_ENDPOINTS) return;
+    throw new HeadgateError('HG5005', `the service has ${size} endpoints, more than ${MAX_ENDPOINTS}`, {
+      remedy: 'spread them over several services',
+    });
   }
 
   #isUsed(key: string): boolean {

@@ -71,6 +71,13 @@ function phase(op: Op): number {
   }
 }
 
+/**
+ * Servers that one change may add to one backend at runtime. Each costs as much as the backend is long, with all of the
+ * worker standing still meanwhile (0.3 µs a server held on 2.6.12): from nothing to 10,000 takes 17 s, and a reload of
+ * the same a tenth of it.
+ */
+const MANY_SERVERS = 1_000;
+
 /** A change while it is being made. */
 export class Draft {
   readonly #ops: OwnedOp[] = [];
@@ -82,6 +89,8 @@ export class Draft {
   /** A reload for new settings may be had now. */
   readonly mayReload: boolean;
   #reload: ReloadReason | undefined;
+  /** Servers added, by backend. */
+  readonly #added = new Map<string, number>();
 
   constructor(mayReload = true) {
     this.mayReload = mayReload;
@@ -94,7 +103,13 @@ export class Draft {
       case 'map-delete':
         this.#files.add(mapFile(op.map));
         break;
-      case 'server-add':
+      case 'server-add': {
+        const added = (this.#added.get(op.backend) ?? 0) + 1;
+        this.#added.set(op.backend, added);
+        if (added > MANY_SERVERS && this.#reload === undefined) this.needReload('many-servers', undefined, resource);
+        this.touch(backendFile(op.backend));
+        break;
+      }
       case 'server-state':
       case 'server-remove':
         this.touch(backendFile(op.backend));
