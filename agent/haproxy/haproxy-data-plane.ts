@@ -19,7 +19,6 @@ import { Mirror } from './mirror.ts';
 import type { Change } from './model/change.ts';
 import type { Fixed } from './model/desired.ts';
 import { cookieKey, files, sockets } from './model/names.ts';
-import { backendOfKey } from './model/profile.ts';
 import { ownListeners } from './process/own-listeners.ts';
 import { combinedPem } from './model/pem.ts';
 import { Planner } from './plan/planner.ts';
@@ -32,7 +31,6 @@ import { probeHaproxy } from './process/probe.ts';
 import type { HaproxyBuild } from './process/probe.ts';
 import { parseState, STATE_FILE } from './process/state-file.ts';
 import { findNoted, MASTER_SOCKET } from './process/stop.ts';
-import { fetchMetrics, labelSlots } from './runtime/exporter.ts';
 import type { Failure } from './runtime/executor.ts';
 
 /** How the data plane meets the world. */
@@ -240,15 +238,7 @@ class HaproxyDataPlane implements DataPlane {
   }
 
   async metrics(): Promise<string> {
-    const { planner } = this.#need();
-    const text = await fetchMetrics(join(this.#options.folder, sockets.metrics));
-    const labels = planner.desired.slots.flatMap(({ name, backend }) => {
-      const [namespace, service, port] = backendOfKey(backend ?? '').split('/');
-      return namespace === undefined || service === undefined || port === undefined
-        ? []
-        : [[name, { namespace, service, port }] as const];
-    });
-    return labelSlots(text, new Map(labels));
+    return await this.#need().mirror.metrics();
   }
 
   async stop(): Promise<void> {

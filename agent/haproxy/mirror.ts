@@ -7,6 +7,7 @@ import type { DataPlaneStatus } from './data-plane.ts';
 import type { Change, OwnedOp } from './model/change.ts';
 import type { Fixed } from './model/desired.ts';
 import { files, sockets } from './model/names.ts';
+import { backendOfKey } from './model/profile.ts';
 import type { Planner } from './plan/planner.ts';
 import { checkFree } from './process/addresses.ts';
 import type { ConfigFiles } from './process/config-files.ts';
@@ -20,8 +21,10 @@ import type { Command } from './render/commands.ts';
 import { renderFile, renderFiles } from './render/files.ts';
 import { RuntimeClient } from './runtime/client.ts';
 import { compare, leafFingerprint } from './runtime/compare.ts';
+import { Counters } from './runtime/counters.ts';
 import { Executor } from './runtime/executor.ts';
 import type { Failure } from './runtime/executor.ts';
+import { fetchMetrics, labelSlots } from './runtime/exporter.ts';
 import { ejectedTooMany, hasFloor } from './runtime/floor.ts';
 import { healthFile, NO_HEALTH } from './runtime/health.ts';
 import { observe, observeServers, observeServersOf } from './runtime/observe.ts';
@@ -79,6 +82,7 @@ export class Mirror {
    */
   #ownCa: number | undefined;
   #settingsAt = -Infinity;
+  readonly #counters = new Counters();
 
   constructor(options: MirrorOptions) {
     const { build, folder, external, clock, log, onEvent } = options;
@@ -125,6 +129,9 @@ export class Mirror {
   async open(before: HaproxyState | undefined): Promise<void> {
     const { external, files, folder, log, planner, signal } = this.#options;
     const changed = await files.replaceAll(renderFiles(planner.desired, this.#fixed));
+    for (const { name, backend } of planner.desired.slots) {
+      if (backend !== undefined) this.#counters.assign(name, backendOfKey(backend));
+    }
     if (!(await this.process.adopt())) {
       if (!external) {
         await this.start();
@@ -134,6 +141,9 @@ export class Mirror {
       await this.process.start(signal);
     }
     await this.#connect();
+    // Whose they were, the agent before this one knew.
+    await this.#count();
+    this.#counters.leaveBehind();
     if (before?.loaded !== this.#loaded()) await this.reload('configuration');
     else if (changed.has('gateway/ca.pem')) await this.reload('gateway-ca');
     else await this.repair();
@@ -189,6 +199,7 @@ export class Mirror {
   /** Writes what changed and runs it. @returns what HAProxy refused, with words. */
   async carryOut(change: Change): Promise<readonly Failure[]> {
     if (change.assignmentsChanged) await this.saveState();
+    await this.#handOver(change);
     await this.#write(change.files);
     if (change.reload !== undefined) {
       if (change.reload === 'backend-settings') this.#settingsAt = this.#options.clock.now();
@@ -233,6 +244,7 @@ export class Mirror {
     const began = clock.now();
     await this.#restoreFiles();
     await this.#noteHealth();
+    await this.#count();
     try {
       await this.process.reload(signal);
     } finally {
@@ -295,6 +307,36 @@ export class Mirror {
     await this.#write([files.gatewayCertificate, files.gatewayCa]);
     if (withCa && this.#ownCa !== this.#worker) await this.reload('gateway-ca');
     else await this.#sendGateway(withCa);
+  }
+
+  /** HAProxy's own metrics, by who has which slot. @throws HG5003 */
+  async metrics(): Promise<string> {
+    const { folder, planner } = this.#options;
+    const text = await fetchMetrics(join(folder, sockets.metrics));
+    this.#counters.read(text);
+    const owners = new Map(
+      planner.desired.slots.flatMap(({ name, backend }) =>
+        backend === undefined ? [] : [[name, backendOfKey(backend)] as const],
+      ),
+    );
+    return labelSlots(text, owners, this.#counters.sums(new Set(owners.values())));
+  }
+
+  /** What a slot has counted so far is its last owner's. */
+  async #handOver({ ops }: Change): Promise<void> {
+    const assigned = ops.flatMap(({ op }) =>
+      op.kind === 'assigned' ? [{ ...op, owner: backendOfKey(op.owner) }] : [],
+    );
+    if (assigned.some(({ backend, owner }) => this.#counters.isAnothers(backend, owner))) await this.#count();
+    for (const { backend, owner } of assigned) this.#counters.assign(backend, owner);
+  }
+
+  async #count(): Promise<void> {
+    try {
+      this.#counters.read(await fetchMetrics(join(this.#options.folder, sockets.metrics)));
+    } catch (error) {
+      this.#options.log.warn('what HAProxy counted since it was last asked is lost', { error });
+    }
   }
 
   async saveState(): Promise<void> {

@@ -86,3 +86,32 @@ test('routes of one service may be treated each in their own way', async () => {
   for (const path of ['/', '/slow']) expect((await bench.get('ways.example', path)).body).toBe('pod');
   expect(bench.plane.status().sparesLeft).toBe(before - 2);
 });
+
+test('metrics go by service: over a reload, over another slot, and not to who gets the slot next', async () => {
+  const requests = async (service: string): Promise<number> => {
+    const text = await bench.plane.metrics();
+    const line = new RegExp(
+      `^haproxy_backend_http_requests_total\\{namespace="shop",service="${service}",port="80"\\} (\\d+)$`,
+      'm',
+    );
+    return Number(line.exec(text)?.[1] ?? 0);
+  };
+  await bench.apply([...treated('old', undefined), ...slices('old', [port])]);
+  for (let i = 0; i < 5; i++) await bench.get('old.example');
+  expect(await requests('old')).toBe(5);
+  await bench.apply(treated('old', { limits: { connections: 20 } }));
+  for (let i = 0; i < 2; i++) await bench.get('old.example');
+  expect(await requests('old')).toBe(7);
+  // Gets the slot that the old settings have left.
+  await bench.apply([...treated('new', undefined), ...slices('new', [port])]);
+  await bench.get('new.example');
+  expect([await requests('old'), await requests('new')]).toEqual([7, 1]);
+  await bench.get('new.example');
+  await until(
+    async () => await bench.plane.apply({ upserts: treated('last', { timeouts: { connectMs: 901n } }), removals: [] }),
+    (verdicts) => verdicts.every(({ programmed }) => programmed),
+  );
+  expect([await requests('old'), await requests('new')]).toEqual([7, 2]);
+  await bench.get('old.example');
+  expect([await requests('old'), await requests('new')]).toEqual([8, 2]);
+});
