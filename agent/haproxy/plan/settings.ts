@@ -1,5 +1,5 @@
 import { HeadgateError } from '../../../lib/errors.ts';
-import { validHost } from '../../../lib/domain/host-name.ts';
+import { isWildcard, validHost } from '../../../lib/domain/host-name.ts';
 import {
   Algorithm,
   BackendProtocol,
@@ -23,6 +23,7 @@ function check(holds: boolean, field: string, problem: string): asserts holds {
   if (!holds) throw new HeadgateError('HG1002', `${field} ${problem}`, { field });
 }
 
+const isPlainHost = (text: string): boolean => validHost(text) && !isWildcard(text);
 const isStatus = (value: number): boolean => value >= 100 && value <= 599;
 const isOne = (type: object, value: number): boolean => value >= 0 && Object.values(type).includes(value);
 
@@ -65,7 +66,7 @@ export function checkSettings(settings: BackendSettings, field: string): Backend
     count(healthCheck.fall, 'healthCheck.fall', 1_000);
     count(healthCheck.port, 'healthCheck.port', 65_535);
     check(path === '' || (path.length <= 4_096 && target.test(path)), `${field}.healthCheck.path`, 'is no path');
-    check(host === '' || validHost(host), `${field}.healthCheck.host`, 'is no host name');
+    check(host === '' || isPlainHost(host), `${field}.healthCheck.host`, 'is no host name');
     check(
       (statusFrom === 0 && statusTo === 0) || (isStatus(statusFrom) && isStatus(statusTo) && statusFrom <= statusTo),
       `${field}.healthCheck.status`,
@@ -83,7 +84,7 @@ export function checkSettings(settings: BackendSettings, field: string): Backend
     count(limits.queue, 'limits.queue');
   }
   if (tls !== undefined) {
-    check(tls.hostname === '' || validHost(tls.hostname), `${field}.tls.hostname`, 'is no host name');
+    check(tls.hostname === '' || isPlainHost(tls.hostname), `${field}.tls.hostname`, 'is no host name');
     check(
       tls.insecure || tls.hostname !== '' || tls.ca !== '',
       `${field}.tls.hostname`,
