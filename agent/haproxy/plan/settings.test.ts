@@ -2,8 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { Algorithm, BackendSettings, CheckType, RetryOn } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Change } from '../model/change.ts';
 import type { Assignments } from '../model/desired.ts';
-import { slotKey } from '../model/profile.ts';
+import { profileOf, slotKey } from '../model/profile.ts';
 import { commandsFor } from '../render/commands.ts';
+import { profileLines } from '../render/profile.ts';
+import { serverLine } from '../render/server-line.ts';
 import { renderFiles } from '../render/files.ts';
 import { parseState, formatState } from '../process/state-file.ts';
 import { fixed } from '../testing/fixed.fixture.ts';
@@ -63,10 +65,30 @@ test.each<[string, Settings, readonly (string | RegExp)[]]>([
   ['HTTP/2', { protocol: 2 }, [' proto h2']],
   ['TLS', { tls: { hostname: 'x.example' } }, ['verifyhost x.example', 'ca-file @system-ca', 'sni str(x.example)']],
   ['PROXY protocol', { proxyProtocol: 1 }, [' send-proxy check-send-proxy']],
-  ['pass-through', { passthrough: true, tls: { hostname: 'x.example' } }, ['  mode tcp\n', / weight 1 check/]],
 ])('%s', (_, settings, wanted) => {
   const text = texts(planned(settings));
   for (const one of wanted) expect(typeof one === 'string' ? text.includes(one) : one.test(text)).toBe(true);
+});
+
+test('what goes through as TLS has a profile of its own, and servers that are checked by connections alone', () => {
+  const settings = BackendSettings.create({
+    passthrough: true,
+    endpointCookie: true,
+    tls: { hostname: 'x.example' },
+    outlier: { serverErrors: true },
+    healthCheck: { type: CheckType.HTTP },
+    limits: { connections: 2, queue: 3 },
+  });
+  expect(profileLines(profileOf(settings), 'k')).toEqual([
+    'mode tcp',
+    'tcp-request content set-var(txn.queue) be_name,map_str_int(maps/queue.map)',
+    'tcp-request content reject if { var(txn.queue) -m found } { avg_queue,sub(txn.queue) ge 0 }',
+  ]);
+  const server = { name: 'e-1', address: '10.0.0.1', port: 80, state: 'ready' } as const;
+  expect(serverLine(server, { kind: 'endpoint', settings })).toBe(
+    '10.0.0.1:80 weight 1 check inter 2000ms fastinter 500ms downinter 500ms fall 2 rise 1 ' +
+      'observe layer4 error-limit 1 on-error mark-down maxconn 2 maxqueue 3',
+  );
 });
 
 test('other settings are another slot, which stands before the route turns to it and the old one goes', () => {

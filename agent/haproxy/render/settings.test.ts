@@ -3,13 +3,14 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { BackendSettings } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Slot } from '../model/desired.ts';
 import { mapFile, slotName } from '../model/names.ts';
 import { profileOf } from '../model/profile.ts';
 import { checkSettings } from '../plan/settings.ts';
+import { probeHaproxy } from '../process/probe.ts';
 import { haproxyBinary } from '../testing/rig.fixture.ts';
 import { slotsFile } from './pools.ts';
 
@@ -118,7 +119,8 @@ test('whatever settings pass the check, HAProxy takes all their slots, and nothi
       '',
     ];
     await writeFile(join(folder, 'all.cfg'), `${head.join('\n')}${text}`);
-    const { stderr } = await promisify(execFile)(haproxyBinary, ['-c', '-f', 'all.cfg'], { cwd: folder, env: {} });
+    const { path } = await probeHaproxy(haproxyBinary);
+    const { stderr } = await promisify(execFile)(path, ['-c', '-f', 'all.cfg'], { cwd: folder, env: {} });
     expect(stderr).not.toMatch(/ALERT|WARNING/);
   } finally {
     await rm(folder, { recursive: true, force: true });
