@@ -205,8 +205,12 @@ class HaproxyDataPlane implements DataPlane {
         failures = await mirror.carryOut(change);
         if (failures.length > 0) await this.#undo(foreign, failures);
         return this.#judge(foreign, change, failures);
-      } catch (error) {
-        return await this.#judgeLost(foreign, change, failures, HeadgateError.from(error, 'HG5003'));
+      } catch (thrown) {
+        const error = HeadgateError.from(thrown, 'HG5003');
+        if (error.code === 'HG5002' && change.reload === 'backend-settings') {
+          return await this.#judgeRefused(foreign, change, error.message);
+        }
+        return await this.#judgeLost(foreign, change, failures, error);
       }
     });
   }
@@ -266,12 +270,29 @@ class HaproxyDataPlane implements DataPlane {
     return await done;
   }
 
+  /** HAProxy does not load a profile: what asked for it is undone, so that the next reload has the others only. */
+  async #judgeRefused(delta: ResourceDelta, change: Change, words: string): Promise<readonly ResourceVerdict[]> {
+    const { mirror, planner } = this.#need();
+    const failures = change.causes.resources.map((resource): Failure => ({ resource, command: 'load', words }));
+    const undone = this.#takeBack(delta, failures);
+    const abandoned = planner.abandonProfiles();
+    await mirror.carryOut({ ...abandoned, files: new Set([...undone.files, ...abandoned.files]) });
+    return this.#judge(delta, change, failures);
+  }
+
   /**
    * Brings the resources that HAProxy refused back to their last good version, or takes them away. One that the delta
    * does not name (a certificate whose host came) has no other version than the refused one.
    */
   async #undo(delta: ResourceDelta, failures: readonly Failure[]): Promise<void> {
-    const { mirror, planner, keeper } = this.#need();
+    const { mirror } = this.#need();
+    await mirror.carryOut(this.#takeBack(delta, failures));
+    // Of a refused resource any part may be there or not: whatever is left over is found by looking.
+    await mirror.repair();
+  }
+
+  #takeBack(delta: ResourceDelta, failures: readonly Failure[]): Change {
+    const { planner, keeper } = this.#need();
     const upserts = new Map<string, Resource>();
     const removals = new Map<string, ResourceKey>();
     for (const { resource } of failures) {
@@ -283,9 +304,7 @@ class HaproxyDataPlane implements DataPlane {
     }
     const change = planner.apply({ upserts: [...upserts.values()], removals: [...removals.values()] });
     keeper.applied(change);
-    await mirror.carryOut(change);
-    // Of a refused resource any part may be there or not: whatever is left over is found by looking.
-    await mirror.repair();
+    return change;
   }
 
   #judge(delta: ResourceDelta, change: Change, failures: readonly Failure[]): ResourceVerdict[] {

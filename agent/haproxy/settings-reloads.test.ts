@@ -1,7 +1,11 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ResourceVerdict } from './data-plane.ts';
+import { probeHaproxy } from './process/probe.ts';
 import { PlaneBench, keepAliveLoad, until } from './testing/plane.fixture.ts';
 import { host } from './testing/resources.fixture.ts';
+import { haproxyBinary } from './testing/rig.fixture.ts';
 import { slices, treated, type Settings } from './testing/pods.fixture.ts';
 
 const stack = new AsyncDisposableStack();
@@ -114,4 +118,32 @@ test('metrics go by service: over a reload, over another slot, and not to who ge
   expect([await requests('old'), await requests('new')]).toEqual([7, 2]);
   await bench.get('old.example');
   expect([await requests('old'), await requests('new')]).toEqual([8, 2]);
+});
+
+test('settings that HAProxy refuses to load are undone alone, and the last good ones serve', async () => {
+  await using other = await PlaneBench.make();
+  const { path } = await probeHaproxy(haproxyBinary);
+  const picky = join(other.folder, 'picky');
+  await writeFile(
+    picky,
+    `#!/bin/sh\ncase "$*" in *-c*) if grep -rqs 'timeout connect 777ms' conf; then echo '[ALERT] (1) : I do not like it' >&2; exit 1; fi;; esac\nexec ${path} "$@"\n`,
+    { mode: 0o755 },
+  );
+  await other.start([...treated('plain', { limits: { connections: 5 } }), ...slices('plain', [port])], {
+    haproxy: picky,
+  });
+  const upserts = [
+    ...treated('plain', { timeouts: { connectMs: 777n } }),
+    ...treated('fine', undefined),
+    ...slices('fine', [port]),
+  ];
+  const verdicts = await other.plane.apply({ upserts, removals: [] });
+  const words = verdicts.flatMap((one) => (one.programmed ? [] : [[one.key.name, one.code, one.haproxy]]));
+  expect(words).toEqual([['plain.example', 'HG5003', expect.stringContaining('I do not like it')]]);
+  for (const name of ['plain', 'fine']) expect((await other.get(`${name}.example`)).body).toBe('pod');
+  await until(
+    async () => await other.plane.apply({ upserts: treated('next', { retries: { attempts: 9 } }), removals: [] }),
+    (answer) => answer.every(({ programmed }) => programmed),
+  );
+  expect((await other.get('plain.example')).body).toBe('pod');
 });

@@ -155,6 +155,13 @@ export class Planner {
     return draft.finish();
   }
 
+  /** Takes back the slots of profiles that nobody uses; needs a reload. */
+  abandonProfiles(): Change {
+    const draft = new Draft();
+    this.#backends.pools.abandon(draft);
+    return draft.finish();
+  }
+
   #take(draft: Draft, next: Resource): void {
     const owner = { type: next.type, name: next.name };
     switch (next.type) {

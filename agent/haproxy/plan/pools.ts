@@ -122,6 +122,21 @@ export class Pools {
     this.#grantWishes(draft);
   }
 
+  /** Gives what nobody uses to the default profile: HAProxy refuses a profile among it. */
+  abandon(draft: Draft): void {
+    draft.needReload('backend-settings');
+    for (const [id, { pool }] of this.#pools) {
+      if (id === DEFAULT_PROFILE_ID || !pool.unused) continue;
+      this.#pools.delete(id);
+      const places = pool.dissolve();
+      for (const place of places) {
+        this.#state.reprofile(place, DEFAULT_PROFILE);
+        draft.touch(slotFile(place));
+      }
+      this.#pools.get(DEFAULT_PROFILE_ID)?.pool.add(places);
+    }
+  }
+
   dropHints(): void {
     for (const { pool } of this.#pools.values()) pool.dropHints();
   }
