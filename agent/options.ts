@@ -11,6 +11,8 @@ export interface AgentOptions {
   readonly roles: ReadonlySet<AgentRole>;
   /** Undefined where the cluster role runs elsewhere. */
   readonly source: { readonly kind: 'directory'; readonly folder: string } | undefined;
+  /** Secret, `<namespace>/<name>`, for clients that ask for no name of the fleet's; of the cluster role. */
+  readonly defaultCertificate: string | undefined;
   readonly data: string;
   /** Where a join token is, read only while there is no identity. */
   readonly join: { readonly file: string } | { readonly token: string } | undefined;

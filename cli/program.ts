@@ -63,6 +63,7 @@ function longRunning(program: Command): void {
     .option('--node <name>', 'the id of this node')
     .option('--roles <roles>', 'cluster, node, or both', 'cluster,node')
     .option('--source <source>', 'kubernetes, or directory:DIR')
+    .option('--default-certificate <secret>', 'NAMESPACE/SECRET for clients that ask for no name of the fleet')
     .option('--data <dir>', 'folder of identity and ledger, private to this user')
     .option('--join <file>', 'file with a join token (HEADGATE_JOIN); needed until there is an identity')
     .option('--listen-http <address>', 'plain traffic', '0.0.0.0:8080')

@@ -19,12 +19,12 @@ import { Mirror } from './mirror.ts';
 import type { Change } from './model/change.ts';
 import type { Fixed } from './model/desired.ts';
 import { cookieKey, files, sockets } from './model/names.ts';
-import { ownListeners } from './process/own-listeners.ts';
 import { combinedPem } from './model/pem.ts';
 import { Planner } from './plan/planner.ts';
 import { realListeners } from './process/addresses.ts';
 import { ConfigFiles } from './process/config-files.ts';
-import { makeDefaultCertificate } from './process/default-certificate.ts';
+import { ownListeners } from './process/own-listeners.ts';
+import { isSelfMade, makeDefaultCertificate } from './process/default-certificate.ts';
 import { showProcesses } from './process/master.ts';
 import { dropSecrets } from './process/memory-folder.ts';
 import { probeHaproxy } from './process/probe.ts';
@@ -145,18 +145,21 @@ class HaproxyDataPlane implements DataPlane {
     const configFiles = new ConfigFiles(folder, external);
     await configFiles.prepare();
     const before = parseState(await configFiles.read(STATE_FILE));
+    const written = await configFiles.read(files.defaultCertificate);
     const fixed: Fixed = {
       cluster,
       listeners: await realListeners(listeners, before, await isRunning(folder)),
       ...gatewayPems(gateway),
       defaultCertificate:
-        (await configFiles.read(files.defaultCertificate)) ?? (await makeDefaultCertificate(clock.wall())),
+        written !== undefined && isSelfMade(written) ? written : await makeDefaultCertificate(clock.wall()),
       cookieKey: cookieKey(cluster),
       threads: undefined,
     };
     const { http, https, gateway: crossing } = fixed.listeners;
     const planner = new Planner({
       cluster,
+      tlsPassthrough: listeners.tlsPassthrough,
+      selfMadeCertificate: fixed.defaultCertificate,
       ownListener: ownListeners(
         new Map([
           ['the http listener', http],

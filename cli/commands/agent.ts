@@ -14,6 +14,8 @@ import { printReady, untilSignal } from '../run.ts';
 
 const roleNames: readonly AgentRole[] = ['cluster', 'node'];
 
+const secretName = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/;
+
 const agentFlags = z.object({
   hub: z
     .string()
@@ -26,6 +28,7 @@ const agentFlags = z.object({
     .transform((text) => text.split(','))
     .pipe(z.array(z.enum(roleNames as [AgentRole, ...AgentRole[]], 'is cluster, node, or cluster,node')).min(1)),
   source: z.string().optional(),
+  defaultCertificate: z.string().regex(secretName, 'is NAMESPACE/SECRET').optional(),
   data: z.string().min(1),
   join: z.string().optional(),
   listenHttp: address,
@@ -84,6 +87,11 @@ export async function agentRender(globals: Globals, command: Command): Promise<v
 /** @throws HeadgateError HG2001 */
 export function agentOptions(given: unknown, token: string | undefined): AgentOptions {
   const { hub, roles, source, join, ...flags } = parseFlags(agentFlags, given);
+  if (flags.defaultCertificate !== undefined && !roles.includes('cluster')) {
+    throw new HeadgateError('HG2001', '--default-certificate is for the cluster role', {
+      remedy: 'give it to the cluster agent, whose nodes get the certificate from it',
+    });
+  }
   return {
     ...flags,
     hubs: hub,
@@ -91,6 +99,7 @@ export function agentOptions(given: unknown, token: string | undefined): AgentOp
     source: sourceOf(source, roles.includes('cluster')),
     join: join !== undefined ? { file: join } : token === undefined ? undefined : { token },
     advertise: flags.advertise,
+    defaultCertificate: flags.defaultCertificate,
     listenNodes: flags.listenNodes,
     keyFile: flags.keyFile,
   };

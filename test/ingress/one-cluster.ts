@@ -37,6 +37,7 @@ export class OneCluster implements AsyncDisposable {
   static async start(
     pods: readonly string[],
     files: (pod: (name: string) => Pod) => Readonly<Record<string, readonly KubeObject[]>>,
+    flags: readonly string[] = [],
   ): Promise<OneCluster> {
     await using cleanup = new AsyncDisposableStack();
     // Short, since HAProxy's UNIX sockets lie below it.
@@ -49,7 +50,7 @@ export class OneCluster implements AsyncDisposable {
     for (const [file, objects] of Object.entries(files((name) => find(started, name)))) {
       fleet.folder('eu').write(`${file}.yaml`, textOf(objects));
     }
-    await fleet.addCluster('eu', HAPROXY === undefined ? [] : ['--haproxy', HAPROXY]);
+    await fleet.addCluster('eu', [...flags, ...(HAPROXY === undefined ? [] : ['--haproxy', HAPROXY])]);
     return new OneCluster(fleet, started, cleanup.move());
   }
 

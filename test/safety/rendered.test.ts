@@ -7,7 +7,7 @@ const plain = new Map([
   ['conf/00-base.cfg', 'global\n'],
   ['conf/50-slots-0000.cfg', 'backend s0000\n'],
   ['maps/path.map', ''],
-  ['certs/crt-list.txt', 'certs/default.pem\n'],
+  ['certs/crt-list.txt', 'certs/default.pem default.headgate.invalid\n'],
 ]);
 
 const server = '  server e-0123456789ab 127.0.0.1:80 weight 1 check inter 2s\n';
@@ -24,7 +24,7 @@ test.each([
   ['maps/path.map', `${id}/a b# ${route}\n`],
   ['maps/path.map', `${id}/a\n${id}/b# ${route}\n`],
   ['maps/path.map', `${id}/a# s0000\n`],
-  ['certs/crt-list.txt', 'certs/default.pem\n/etc/passwd\n'],
+  ['certs/crt-list.txt', 'certs/default.pem default.headgate.invalid\n/etc/passwd\n'],
 ])('sees what is wrong with %s of %j', (name, text) => {
   expect(faultsOfFiles(new Map([...plain, [name, text]]), plain)).not.toEqual([]);
 });

@@ -12,19 +12,27 @@ const SERVER = new RegExp(
     String.raw`(?: ssl ca-file gateway/ca\.pem crt gateway/gateway\.pem verify required verifyhost ([a-z0-9.-]+) sni str\(\1\) alpn h2 check-ssl check-sni \1 check-alpn http/1\.1)?$`,
 );
 
+/** Id of a host; of one with regular expressions, or that is passed through, after a mark. */
+const MARKED = '(?:~(?:>|[0-3][0-7]))?[0-9a-f]{12}';
+
 /** Lines of each map, by its name. */
 const mapLines: Readonly<Record<string, RegExp>> = {
-  host: new RegExp(`^${HOST} [0-9a-f]{12}$`),
-  wildcard: new RegExp(`^${HOST} [0-9a-f]{12}$`),
-  path: /^[0-9a-f]{12}(?:\/[\x21-\x22\x24-\x3e\x40-\x7e]*)?#? [0-9a-f]{16}$/,
+  host: new RegExp(`^${HOST} ${MARKED}$`),
+  wildcard: new RegExp(`^${HOST} ${MARKED}$`),
+  path: /^(?:~>|~?[0-3][0-7])?[0-9a-f]{12}(?:\/[\x21-\x22\x24-\x3e\x40-\x7e]*)?#? [0-9a-f]{16}$/,
   split: new RegExp(`^[0-9a-f]{16} ${TARGETS}$`),
   sticky: new RegExp(String.raw`^[0-9a-f]{12}\.[0-9a-f]{16} ${SLOT}$`),
   gateway: new RegExp(`^[0-9a-f]{16} ${SLOT}$`),
   peer: /^[a-z0-9.-]+ [a-z0-9-]+$/,
   tag: new RegExp(`^${SLOT} [0-9a-f]{12}$`),
-  passthrough: new RegExp(`^${HOST} ${SLOT}$`),
+  passthrough: new RegExp(`^${HOST} (?:${SLOT}|nothing)$`),
+  regex: /^(?:[0-9a-f]{12}\.[0-9a-v]|[0-3][0-7][0-9a-f]{12}\/[\x21-\x22\x24-\x3e\x40-\x7e]*#) [0-9a-f]{16}$/,
 };
 
+/** One of a host's patterns, which begins with the host's id. */
+const REGEX_LINE = /^\^[0-3][0-7][0-9a-f]{12}\(\?:[\x21-\x7e]+\)\(\.\) [0-9a-f]{12}\.\\1$/;
+
+const DEFAULT_LINE = 'certs/default.pem default.headgate.invalid';
 const CRT_LINE = new RegExp(String.raw`^certs/c-[0-9a-f]{16}\.pem(?: ${HOST})+$`);
 const PEM = /^(?:-----BEGIN ([A-Z ]+)-----\n(?:[A-Za-z0-9+/=]{1,76}\n)+-----END \1-----\n)+$/;
 
@@ -41,13 +49,13 @@ export function faultsOfFiles(files: ReadonlyMap<string, string>, plain: Readonl
     const map = /^maps\/([a-z]+)\.map$/.exec(name)?.[1];
     const form = map === undefined ? undefined : mapLines[map];
     if (form !== undefined) lines(name, text, (line) => form.test(line));
+    else if (/^maps\/regex-[0-3][0-7]\.map$/.test(name)) lines(name, text, (line) => REGEX_LINE.test(line));
     else if (/^conf\/(?:50-slots-\d{4}|60-peers)\.cfg$/.test(name)) {
       const before = plain.get(name)?.split('\n') ?? [];
       const known = new Set(before);
       lines(name, text, (line) => known.has(line) || SERVER.test(line));
       if (sections(text) !== sections(before.join('\n'))) faults.push(`${name}: other sections`);
-    } else if (name === 'certs/crt-list.txt')
-      lines(name, text, (line) => line === 'certs/default.pem' || CRT_LINE.test(line));
+    } else if (name === 'certs/crt-list.txt') lines(name, text, (line) => line === DEFAULT_LINE || CRT_LINE.test(line));
     else if (/^certs\/c-[0-9a-f]{16}\.pem$/.test(name)) {
       if (!PEM.test(text)) faults.push(`${name}: no plain PEM`);
     } else if (plain.get(name) !== text) faults.push(`${name}: changed`);
@@ -62,9 +70,9 @@ function sections(text: string): number {
 }
 
 const COMMANDS = [
-  /^add map maps\/[a-z]+\.map <<$/,
+  /^add map maps\/[a-z]+(?:-[0-3][0-7])?\.map <<$/,
   /^set map maps\/[a-z]+\.map \S+ \S+$/,
-  /^del map maps\/[a-z]+\.map \S+$/,
+  /^del map maps\/[a-z]+(?:-[0-3][0-7])?\.map \S+$/,
   new RegExp(String.raw`^add server ${SLOT}/e-[0-9a-f]{12} \S+ weight [01] check .*$`),
   new RegExp(String.raw`^(?:enable (?:health|server)|del server) ${SLOT}/e-[0-9a-f]{12}$`),
   new RegExp(String.raw`^set server ${SLOT}/e-[0-9a-f]{12} (?:state (?:ready|maint|drain)|weight [01])$`),

@@ -25,6 +25,8 @@ export interface DirectoryOptions {
   readonly settleMs?: number;
   /** What files were before they broke, across restarts; without it only what this process has seen is kept. */
   readonly memory?: FolderMemory;
+  /** Secret, `<namespace>/<name>`; see TranslatorOptions. */
+  readonly defaultCertificate?: string | undefined;
   /** Milliseconds between full rescans, the safety net under the watches. */
   readonly rescanMs?: number;
 }
@@ -67,7 +69,7 @@ class Session implements Disposable {
   readonly #rescanMs: number;
   readonly #tree: FolderTree;
   readonly #objects: FolderObjects;
-  readonly #translator = new Translator({ folder: true });
+  readonly #translator: Translator;
   readonly #buffer = new ChangeBuffer(SERVICE_MS);
   readonly #settling = new SettlingFiles();
   readonly #wakeup: Wakeup;
@@ -86,7 +88,9 @@ class Session implements Disposable {
   #lossTold = false;
   #watchable = true;
 
-  constructor({ folder, clock, log, memory, settleMs = 200, rescanMs = 10_000 }: DirectoryOptions) {
+  constructor(options: DirectoryOptions) {
+    const { folder, clock, log, memory, defaultCertificate, settleMs = 200, rescanMs = 10_000 } = options;
+    this.#translator = new Translator({ folder: true, defaultCertificate });
     this.#clock = clock;
     this.#log = log.with({ folder });
     this.#rescanMs = rescanMs;

@@ -126,8 +126,9 @@ export function ownCertificate(
   { namespace, name }: SecretName,
   { chain, privateKey }: UsableCertificate,
   hosts: readonly string[],
+  fallback: boolean,
 ): Certificate {
-  return { namespace, secret: name, hosts, chain, privateKey, fallback: false };
+  return { namespace, secret: name, hosts, chain, privateKey, fallback };
 }
 
 /** Node prints `DNS:a.example, DNS:"quoted, since it holds a comma", IP Address:…`; quoted names are no host names. */

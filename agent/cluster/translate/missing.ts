@@ -1,7 +1,9 @@
+import { HeadgateError } from '../../../lib/errors.ts';
 import type { SecretManifest, ServiceManifest } from '../../../lib/manifest/manifest.ts';
+import type { Problem } from '../../../proto/gen/headgate/v1/reported.ts';
 import { covers, type UsableCertificate } from './certificate.ts';
 import type { IngressView } from './ingress.ts';
-import type { Fault } from './problems.ts';
+import { type Fault, problemOfError } from './problems.ts';
 import { tcpPorts } from './service.ts';
 
 /** Services and ports that an Ingress routes to and that are not there. Maps are by `<namespace>/<name>`. */
@@ -49,4 +51,17 @@ export function missingCertificates(
       return [{ code: 'HG1004', field: at, message, remedy, severity: 'warning' }];
     });
   });
+}
+
+/** The Secret that the agent's flag names is not there. */
+export function missingDefault(secret: string): Problem {
+  const [namespace = '', name = ''] = secret.split('/');
+  const error = new HeadgateError(
+    'HG1003',
+    `Secret ${secret} is not there, so the default certificate is a self-made one`,
+    {
+      remedy: 'add the Secret, or correct the agent’s --default-certificate',
+    },
+  );
+  return problemOfError(error, { kind: 'Secret', namespace, name });
 }

@@ -24,7 +24,7 @@ import {
 import { serviceOfSlice, UNLABELLED, viewSlice } from './endpoint-slice.ts';
 import { classVerdict, defaultClassFault, ingressClasses, type IngressClasses } from './ingress-classes.ts';
 import { viewIngress, type IngressView } from './ingress.ts';
-import { missingBackends, missingCertificates } from './missing.ts';
+import { missingBackends, missingCertificates, missingDefault } from './missing.ts';
 import { Outputs, type Derived } from './outputs.ts';
 import { problemOf, type Fault } from './problems.ts';
 import { References } from './references.ts';
@@ -44,6 +44,8 @@ export interface TranslatorOptions {
    * class name `headgate` needs no object, and endpoints may be loopback addresses.
    */
   readonly folder: boolean;
+  /** Secret, `<namespace>/<name>`, whose certificate serves clients that ask for no name of the fleet's. */
+  readonly defaultCertificate?: string | undefined;
 }
 
 /**
@@ -53,6 +55,7 @@ export interface TranslatorOptions {
  */
 export class Translator {
   readonly #folder: boolean;
+  readonly #defaultCertificate: string | undefined;
   readonly #outputs = new Outputs();
   readonly #classes = new Map<string, IngressClassManifest>();
   readonly #ingresses = new Map<string, IngressManifest>();
@@ -73,6 +76,9 @@ export class Translator {
 
   constructor(options: TranslatorOptions) {
     this.#folder = options.folder;
+    this.#defaultCertificate = options.defaultCertificate;
+    // It is missed even where nothing ever mentions it.
+    if (options.defaultCertificate !== undefined) this.#dirty.secrets.add(options.defaultCertificate);
     this.#currentClasses = ingressClasses([], options.folder);
   }
 
@@ -260,10 +266,14 @@ export class Translator {
   #deriveSecret(key: string, now: number): void {
     const secret = this.#secrets.get(key);
     const owner = `Secret/${key}`;
+    const isDefault = key === this.#defaultCertificate;
     // A Secret that nobody names is not even looked into.
-    if (secret === undefined || !this.#named.has(key)) {
+    if (secret === undefined || !(isDefault || this.#named.has(key))) {
       this.#certificates.delete(key);
-      return this.#outputs.replace(owner, []);
+      return this.#outputs.replace(
+        owner,
+        secret === undefined && isDefault ? [{ type: 'problem', body: missingDefault(key) }] : [],
+      );
     }
     const read = readCertificate(secret);
     const faults = 'code' in read ? [read] : [];
@@ -277,7 +287,9 @@ export class Translator {
       }
       derived.push({ type: 'certificate', body: certificateInfo(secret, certificate) });
       const hosts = this.#hostsOf(key, certificate);
-      if (hosts.length > 0) derived.push({ type: 'own-certificate', body: ownCertificate(secret, certificate, hosts) });
+      if (hosts.length > 0 || isDefault) {
+        derived.push({ type: 'own-certificate', body: ownCertificate(secret, certificate, hosts, isDefault) });
+      }
     }
     this.#outputs.replace(owner, [...derived, ...problems(secret, faults)]);
     for (const ingress of this.#named.from(key)) this.#dirty.problems.add(ingress);

@@ -72,6 +72,8 @@ export interface Desired {
   readonly peers: readonly PeerSlot[];
   /** By file. */
   readonly certificates: ReadonlyMap<string, CertificateEntry>;
+  /** For a client whose SNI names nothing here, in the place of the self-made one. */
+  readonly defaultCertificate: string | undefined;
   /** CAs that endpoints are verified by: file → PEM. */
   readonly authorities: ReadonlyMap<string, string>;
 }

@@ -47,8 +47,12 @@ export function bucketDigits(bucket: RegexBucket): string {
   return bucket.slice('regex-'.length);
 }
 
-/** What host.map and wildcard.map give for a host with regular expressions begins with it. */
-export const REGEX_MARK = '~';
+/** What host.map and wildcard.map give begins with it for a host whose requests need the last rules. */
+export const HOST_MARK = '~';
+/** The same for one whose TLS passes through, so that HTTP has nothing to serve there. */
+export const PASSED_MARK = '~>';
+/** What a marked host's first look-up in path.map finds: no route yet, and no reason to say 404. */
+export const NO_ROUTE_YET = '0'.repeat(16);
 
 /**
  * host: host name → host id; wildcard: what follows `*.` → host id; path: host id + normal path + `#` → route id

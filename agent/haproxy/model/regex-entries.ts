@@ -2,16 +2,13 @@ import { hash } from 'node:crypto';
 import { comparePrecedence } from '../../../lib/domain/path.ts';
 import { PathType, type Route } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { MapName } from './names.ts';
-import { bucketDigits, REGEX_MARK, regexBuckets } from './names.ts';
+import { bucketDigits, HOST_MARK, NO_ROUTE_YET, regexBuckets } from './names.ts';
 import { pathEntries } from './path-entries.ts';
 
 /** One for each expression of a host. They follow the path in what is looked up, so the n-th one tells the n-th expression. */
 export const REGEX_LETTERS = '0123456789abcdefghijklmnopqrstuv';
 
-/** What a marked host's first look-up finds: no route yet, and no reason to say 404. */
-const NO_ROUTE_YET = '0'.repeat(16);
-
-export interface RegexEntries {
+export interface HostEntries {
   /** What host.map or wildcard.map gives for the host. */
   readonly key: string;
   readonly maps: ReadonlyMap<MapName, ReadonlyMap<string, string>>;
@@ -27,7 +24,7 @@ export interface RegexEntries {
  * beside the old, and whichever of the two matches leads to its own routes.
  * Exact paths stand in regex.map too, as `hostid/path#`: there no expression is asked for.
  */
-export function regexEntries(id: string, routes: readonly Pick<Route, 'id' | 'pathType' | 'path'>[]): RegexEntries {
+export function regexEntries(id: string, routes: readonly Pick<Route, 'id' | 'pathType' | 'path'>[]): HostEntries {
   const ordered = routes.toSorted(comparePrecedence);
   const bucket = regexBuckets[Number.parseInt(id.slice(0, 2), 16) % regexBuckets.length] ?? 'regex-00';
   const key = `${bucketDigits(bucket)}${id}`;
@@ -39,9 +36,9 @@ export function regexEntries(id: string, routes: readonly Pick<Route, 'id' | 'pa
   for (const route of ordered) if (route.pathType === PathType.EXACT) regex.set(`${key}${route.path}#`, route.id);
   const others = routes.filter(({ pathType }) => pathType !== PathType.REGEX);
   return {
-    key: `${REGEX_MARK}${key}`,
+    key: `${HOST_MARK}${key}`,
     maps: new Map<MapName, ReadonlyMap<string, string>>([
-      ['path', new Map([...pathEntries(key, others, undefined), [`${REGEX_MARK}${key}`, NO_ROUTE_YET]])],
+      ['path', new Map([...pathEntries(key, others, undefined), [`${HOST_MARK}${key}`, NO_ROUTE_YET]])],
       ['regex', regex],
       [bucket, new Map([[pattern, `${digest}.\\1`]])],
     ]),

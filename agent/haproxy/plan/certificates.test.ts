@@ -12,8 +12,8 @@ interface Given {
 
 function served({ owners, hosts }: Given): readonly string[] {
   const state = new DesiredState();
-  const certificates = new Certificates(state);
-  const offer = () => certificates.set('shop/tls', { namespace: 'shop', hosts, pem: 'pem' });
+  const certificates = new Certificates(state, undefined);
+  const offer = () => certificates.set('shop/tls', { namespace: 'shop', hosts, pem: 'pem', fallback: false });
   const own = () => {
     for (const [host, namespace] of owners) certificates.setOwner(host, namespace);
   };
@@ -24,9 +24,9 @@ function served({ owners, hosts }: Given): readonly string[] {
   const entries = [...state.certificates.values()].flatMap((entry) => entry.hosts);
   // The other way round gives the same.
   const other = new DesiredState();
-  const reverse = new Certificates(other);
+  const reverse = new Certificates(other, undefined);
   for (const [host, namespace] of owners) reverse.setOwner(host, namespace);
-  reverse.set('shop/tls', { namespace: 'shop', hosts, pem: 'pem' });
+  reverse.set('shop/tls', { namespace: 'shop', hosts, pem: 'pem', fallback: false });
   reverse.refresh(new Draft());
   expect([...other.certificates.keys()]).toEqual([...state.certificates.keys()]);
   return entries;
@@ -93,8 +93,8 @@ test.each([
 
 test('what its own wildcard gave goes with the wildcard', () => {
   const state = new DesiredState();
-  const certificates = new Certificates(state);
-  certificates.set('shop/tls', { namespace: 'shop', hosts: ['a.x'], pem: 'pem' });
+  const certificates = new Certificates(state, undefined);
+  certificates.set('shop/tls', { namespace: 'shop', hosts: ['a.x'], pem: 'pem', fallback: false });
   certificates.setOwner('*.x', 'shop');
   certificates.refresh(new Draft());
   expect(certificates.nameOf([...state.certificates.keys()][0] ?? '')).toBe('shop/tls');
@@ -104,4 +104,25 @@ test('what its own wildcard gave goes with the wildcard', () => {
   expect(draft.finish().ops.map(({ op, resource }) => [op.kind, resource?.name])).toEqual([
     ['certificate-remove', 'shop/tls'],
   ]);
+});
+
+test('one that is offered for clients without a name serves them, until it goes', () => {
+  const state = new DesiredState();
+  const certificates = new Certificates(state, 'self-made');
+  const change = () => {
+    const draft = new Draft();
+    certificates.refresh(draft);
+    return draft
+      .finish()
+      .ops.map(({ op, resource }) => [op.kind, 'certificate' in op && op.certificate.pem, resource?.name]);
+  };
+  certificates.set('ops/default', { namespace: 'ops', hosts: [], pem: 'given', fallback: true });
+  expect(change()).toEqual([['certificate-update', 'given', 'ops/default']]);
+  expect([...state.certificates.keys()]).toEqual([]);
+  certificates.set('ops/default', { namespace: 'ops', hosts: [], pem: 'renewed', fallback: true });
+  expect(change()).toEqual([['certificate-update', 'renewed', 'ops/default']]);
+  certificates.set('shop/tls', { namespace: 'shop', hosts: ['a.x'], pem: 'pem', fallback: false });
+  expect(change()).toEqual([]);
+  certificates.set('ops/default', undefined);
+  expect(change()).toEqual([['certificate-update', 'self-made', 'ops/default']]);
 });

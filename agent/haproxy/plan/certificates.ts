@@ -1,6 +1,6 @@
 import { isWildcard, wildcardOf } from '../../../lib/domain/host-name.ts';
 import type { CertificateEntry } from '../model/desired.ts';
-import { certificateFile } from '../model/names.ts';
+import { certificateFile, files } from '../model/names.ts';
 import type { Draft } from './draft.ts';
 import type { DesiredState } from './state.ts';
 
@@ -12,6 +12,8 @@ export interface OfferedCertificate {
   readonly hosts: readonly string[];
   /** Key and chain, PEM. */
   readonly pem: string;
+  /** For a client whose SNI names nothing here. */
+  readonly fallback: boolean;
 }
 
 /**
@@ -30,10 +32,15 @@ export class Certificates {
   readonly #owners = new Map<string, string>();
   /** Exact hosts by the wildcard that covers them. */
   readonly #under = new Map<string, Set<string>>();
+  /** What a client gets whose SNI names nothing here and where no certificate is offered for that. */
+  readonly #selfMade: string | undefined;
+  /** The certificate that is offered for it. */
+  #fallback: string | undefined;
   #dirty = new Set<string>();
 
-  constructor(state: DesiredState) {
+  constructor(state: DesiredState, selfMade: string | undefined) {
     this.#state = state;
+    this.#selfMade = selfMade;
   }
 
   set(name: string, next: OfferedCertificate | undefined): void {
@@ -61,6 +68,7 @@ export class Certificates {
 
   /** The certificate that has a file. */
   nameOf(file: string): string | undefined {
+    if (file === files.defaultCertificate) return this.#fallback;
     for (const [name, entry] of this.#entries) if (entry.file === file) return name;
     return undefined;
   }
@@ -83,7 +91,21 @@ export class Certificates {
         draft.add({ kind: 'certificate-remove', certificate: before }, owner);
       }
     }
+    if (this.#dirty.size > 0) this.#refreshFallback(draft);
     this.#dirty = new Set();
+  }
+
+  #refreshFallback(draft: Draft): void {
+    const [name] = [...this.#offered].flatMap(([one, { fallback }]) => (fallback ? [one] : [])).sort();
+    const pem = this.#offered.get(name ?? '')?.pem;
+    const owner = name ?? this.#fallback;
+    this.#fallback = name;
+    if (this.#state.defaultCertificate === pem) return;
+    this.#state.defaultCertificate = pem;
+    const now = pem ?? this.#selfMade;
+    if (now === undefined || owner === undefined) return;
+    const certificate = { file: files.defaultCertificate, hosts: [], pem: now };
+    draft.add({ kind: 'certificate-update', certificate }, { type: 'own-certificate', name: owner });
   }
 
   #entry(name: string): CertificateEntry | undefined {

@@ -133,8 +133,8 @@ export function decodeEndpoints(resource: Resource, own: OwnListener): Endpoints
 }
 
 export function decodeCertificate(resource: Resource): OfferedCertificate {
-  const { namespace, hosts, chain, privateKey } = body(resource, Certificate);
-  check(hosts.length > 0, 'hosts', 'is empty');
+  const { namespace, hosts, chain, privateKey, fallback } = body(resource, Certificate);
+  check(hosts.length > 0 || fallback, 'hosts', 'is empty');
   for (const [i, host] of hosts.entries()) check(validHost(host), `hosts[${i}]`, 'is no host name');
   const distinct = [...new Set(hosts)];
   if (distinct.join(' ').length > MAX_NAMES) {
@@ -142,7 +142,7 @@ export function decodeCertificate(resource: Resource): OfferedCertificate {
       remedy: 'list a wildcard under spec.tls in their place, or give some of them a Secret of their own',
     });
   }
-  return { namespace, hosts: distinct, pem: combinedPem(chain, privateKey) };
+  return { namespace, hosts: distinct, pem: combinedPem(chain, privateKey), fallback };
 }
 
 export interface PeerTarget {

@@ -4,7 +4,8 @@ import type { Resource, ResourceDelta, ResourceKey } from '../../../lib/sync/ind
 import type { Host, HostSplit, Route, RouteSplit } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Change } from '../model/change.ts';
 import type { Assignments, Desired } from '../model/desired.ts';
-import { clusterTag, hostId, type MapName } from '../model/names.ts';
+import { clusterTag, hostId, type MapName, NOTHING } from '../model/names.ts';
+import { passedEntries } from '../model/passed-entries.ts';
 import { DEFAULT_SETTINGS } from '../model/profile.ts';
 import { pathEntries } from '../model/path-entries.ts';
 import { hasRegex, regexEntries } from '../model/regex-entries.ts';
@@ -32,6 +33,10 @@ export interface PlannerOptions {
   readonly ownListener?: OwnListener;
   /** Size of the pools and who had which slot: hints, honoured where the first delta asks for the same. */
   readonly assignments: Assignments;
+  /** Whether the listener chain can pass TLS through; without it a host that asks for it is refused. */
+  readonly tlsPassthrough?: boolean;
+  /** What a client gets whose SNI names nothing here, until a certificate is offered for it. PEM. */
+  readonly selfMadeCertificate?: string;
 }
 
 interface HostState {
@@ -55,6 +60,7 @@ type Owner = ResourceKey | undefined;
  */
 export class Planner {
   readonly #cluster: string;
+  readonly #tlsPassthrough: boolean;
   readonly #ownListener: OwnListener;
   readonly #state = new DesiredState();
   readonly #backends: Backends;
@@ -67,12 +73,14 @@ export class Planner {
   #dirty = new Map<string, Owner>();
   #settled = false;
 
-  constructor({ cluster, assignments, ownListener = () => undefined }: PlannerOptions) {
+  constructor(options: PlannerOptions) {
+    const { cluster, assignments, ownListener = () => undefined } = options;
     this.#cluster = cluster;
+    this.#tlsPassthrough = options.tlsPassthrough ?? false;
     this.#ownListener = ownListener;
     this.#backends = new Backends(this.#state, assignments);
     this.#peers = new Peers(this.#state, assignments);
-    this.#certificates = new Certificates(this.#state);
+    this.#certificates = new Certificates(this.#state, options.selfMadeCertificate);
   }
 
   /** A live view: it changes with the next call. */
@@ -221,6 +229,13 @@ export class Planner {
   }
 
   #setHost(draft: Draft, host: Host, owner: ResourceKey): void {
+    const passes = host.routes.some(isPassedThrough);
+    if (passes && !this.#tlsPassthrough) {
+      throw new HeadgateError(
+        'HG1010',
+        `${host.name} passes TLS through, which needs an agent with --tls-passthrough; start it so, or remove passthrough from the policy`,
+      );
+    }
     this.#backends.reserve(
       draft,
       routesOf(host).flatMap((route) => this.#own(route) ?? []),
@@ -228,12 +243,15 @@ export class Planner {
     );
     const before = this.#hosts.get(host.name);
     const id = hostId(host.name);
-    const { key, maps } = hasRegex(host.routes)
-      ? regexEntries(id, host.routes)
-      : { key: id, maps: new Map([['path', pathEntries(id, host.routes, host.defaultRoute?.id)] as const]) };
+    const { key, maps } = passes
+      ? passedEntries(id)
+      : hasRegex(host.routes)
+        ? regexEntries(id, host.routes)
+        : { key: id, maps: new Map([['path', pathEntries(id, host.routes, host.defaultRoute?.id)] as const]) };
     this.#hosts.set(host.name, { host, maps });
     this.#putPaths(draft, before?.maps ?? new Map(), maps, owner);
     this.#putHostKey(draft, host.name, key, owner);
+    if (!passes) this.#state.put(draft, 'passthrough', host.name, undefined, owner);
     this.#certificates.setOwner(host.name, host.namespace);
     const kept = new Set<string>();
     for (const route of routesOf(host)) {
@@ -254,6 +272,7 @@ export class Planner {
     this.#hosts.delete(name);
     this.#putPaths(draft, before.maps, new Map(), owner);
     this.#putHostKey(draft, name, undefined, owner);
+    this.#state.put(draft, 'passthrough', name, undefined, owner);
     this.#certificates.setOwner(name, undefined);
     for (const { id } of routesOf(before.host)) this.#dropRoute(draft, id, owner);
   }
@@ -276,11 +295,16 @@ export class Planner {
     if (state === undefined) return;
     this.#routes.delete(id);
     this.#dirty.delete(id);
-    this.#state.put(draft, 'split', id, undefined, owner);
-    this.#state.replace(draft, 'sticky', state.sticky.keys(), new Map(), owner);
-    this.#peers.mention(draft, id, new Set(), owner);
+    this.#unsplit(draft, id, state, owner);
     this.#backends.hold(draft, id, undefined, owner);
     if (this.#backends.isServed(id)) draft.linger(id);
+  }
+
+  #unsplit(draft: Draft, id: string, state: RouteState, owner: Owner): void {
+    this.#state.put(draft, 'split', id, undefined, owner);
+    this.#state.replace(draft, 'sticky', state.sticky.keys(), new Map(), owner);
+    state.sticky = new Map();
+    this.#peers.mention(draft, id, new Set(), owner);
   }
 
   #setSplit(host: string, split: HostSplit | undefined, owner: Owner): void {
@@ -305,6 +329,13 @@ export class Planner {
     const split = this.#splits.get(state.host)?.get(id);
     const own = this.#own(state.route);
     const ownSlot = this.#backends.hold(draft, id, own, owner);
+    if (isPassedThrough(state.route)) {
+      // The hop between clusters carries HTTP: what passes through is served from own endpoints, or not at all.
+      this.#state.put(draft, 'passthrough', state.host, ownSlot ?? NOTHING, owner);
+      this.#backends.serve(draft, id, undefined, owner);
+      this.#unsplit(draft, id, state, owner);
+      return;
+    }
 
     // Rules without a host never cross, so no gateway may ask for them.
     if (state.host !== ANY_HOST) {
@@ -337,6 +368,10 @@ export class Planner {
     this.#state.replace(draft, 'sticky', state.sticky.keys(), entries, owner);
     state.sticky = entries;
   }
+}
+
+function isPassedThrough({ backendSettings }: Route): boolean {
+  return backendSettings?.passthrough === true;
 }
 
 function routesOf(host: Host): readonly Route[] {

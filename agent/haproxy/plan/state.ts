@@ -17,6 +17,7 @@ export class DesiredState implements Desired {
   readonly slots: Slot[] = [];
   readonly peers: PeerSlot[] = [];
   readonly certificates = new Map<string, CertificateEntry>();
+  defaultCertificate: string | undefined;
   readonly authorities = new Map<string, string>();
   /** Slots with servers that are verified by a CA → its file. */
   readonly #verifiedBy = new Map<number, string>();

@@ -2,6 +2,7 @@ import { importPair, makeKey } from '../../../lib/identity/key.ts';
 import { signingAlgorithm, x509 } from '../../../lib/identity/x509.ts';
 
 const day = 86_400_000;
+const SUBJECT = 'CN=Headgate default certificate';
 
 /**
  * Leaf and key in one PEM for a client whose SNI names nothing here: nobody trusts it, but the handshake ends
@@ -10,7 +11,7 @@ const day = 86_400_000;
 export async function makeDefaultCertificate(now: number): Promise<string> {
   const privateKey = await makeKey();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: 'CN=Headgate default certificate',
+    name: SUBJECT,
     notBefore: new Date(now - day),
     notAfter: new Date(now + 3_650 * day),
     keys: await importPair(privateKey),
@@ -18,4 +19,13 @@ export async function makeDefaultCertificate(now: number): Promise<string> {
     extensions: [new x509.BasicConstraintsExtension(false, undefined, true)],
   });
   return `${certificate.toString('pem').trim()}\n${privateKey.trim()}\n`;
+}
+
+/** Whether it is one that this file makes: where a certificate is given for it, that stands in the same place. */
+export function isSelfMade(pem: string): boolean {
+  try {
+    return new x509.X509Certificate(pem).subject === SUBJECT;
+  } catch {
+    return false;
+  }
 }

@@ -1,11 +1,12 @@
 import type { Fixed } from '../model/desired.ts';
-import { files, mapFile, sockets } from '../model/names.ts';
+import { files, sockets } from '../model/names.ts';
 import { bind } from './bind.ts';
 import { indent } from './indent.ts';
 import { answers, forwarding, framing } from './rules/headers.ts';
 import { loops } from './rules/loops.ts';
 import { normalForm } from './rules/normal-form.ts';
-import { regexHosts } from './rules/regex.ts';
+import { bySni, passedHosts } from './rules/passthrough.ts';
+import { regexHosts, unmarked } from './rules/regex.ts';
 import { elseAnyHost, findHost, findPath } from './rules/routing.ts';
 import { affinityAnswer, draw, targets } from './rules/splitting.ts';
 import { clientBehindHops, forwardingBehindHops, hopAcl, onlyHops } from './rules/trusted-hops.ts';
@@ -31,6 +32,8 @@ export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners
     ...elseAnyHost,
     ...draw,
     ...(hops ? forwardingBehindHops : forwarding),
+    unmarked,
+    ...(listeners.tlsPassthrough ? passedHosts : []),
     ...regexHosts(draw),
     ...targets,
     ...answers,
@@ -50,10 +53,7 @@ export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners
       'no option idle-close-on-response',
       `${bind(listeners.https)}${proxied}`,
       ...(listeners.proxyProtocol ? proxies : []),
-      'tcp-request inspect-delay 5s',
-      `tcp-request content set-var(sess.passthrough) req.ssl_sni,lower,map_str(${mapFile('passthrough')})`,
-      'tcp-request content accept if { req.ssl_hello_type 1 }',
-      'use_backend %[var(sess.passthrough)] if { var(sess.passthrough) -m found }',
+      ...bySni,
       'default_backend tls-terminate',
     ]),
     'backend tls-terminate',

@@ -34,7 +34,7 @@ export function renderFile(desired: Desired, fixed: Fixed, name: string): string
     case files.crtList:
       return crtListFile(desired.certificates.values());
     case files.defaultCertificate:
-      return fixed.defaultCertificate;
+      return desired.defaultCertificate ?? fixed.defaultCertificate;
     case files.gatewayCertificate:
       return fixed.gatewayCertificate;
     case files.gatewayCa:

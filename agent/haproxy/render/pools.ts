@@ -45,10 +45,13 @@ function knownName({ name, serverName, servers }: PeerSlot): string {
   return serverName ?? '';
 }
 
+/** A filter that no client asks for: without one the names in a certificate would be served with it. */
+const NO_NAME = 'default.headgate.invalid';
+
 /** The first line is what a client gets whose SNI names nothing here. */
 export function crtListFile(certificates: Iterable<CertificateEntry>): string {
   const lines = [...certificates].map(crtListLine).sort();
-  return text([files.defaultCertificate, ...lines]);
+  return text([`${files.defaultCertificate} ${NO_NAME}`, ...lines]);
 }
 
 /** Hosts are the filter: nothing else that the certificate names is served with it. */

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { Op } from '../model/change.ts';
 import type { CertificateEntry, Desired, Link, PeerSlot, Slot } from '../model/desired.ts';
-import { mapNames } from '../model/names.ts';
+import { files, mapNames } from '../model/names.ts';
 import type { MapName } from '../model/names.ts';
 import { weight } from '../render/server-line.ts';
 import type { Observed } from './observe.ts';
@@ -103,6 +103,10 @@ function certificates(desired: Desired, { list, fingerprints }: Observed): { mak
     }
     if (loaded !== undefined || list.has(file)) make.push({ kind: 'certificate-remove', certificate });
     make.push({ kind: 'certificate-add', certificate });
+  }
+  const { defaultCertificate: pem } = desired;
+  if (pem !== undefined && fingerprints.get(files.defaultCertificate) !== leafFingerprint(pem)) {
+    make.push({ kind: 'certificate-update', certificate: { file: files.defaultCertificate, hosts: [], pem } });
   }
   // Ours by name; the default and the gateway's are told apart by theirs.
   const drop = [...fingerprints.keys()]

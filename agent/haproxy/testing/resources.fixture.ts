@@ -103,6 +103,7 @@ export function certificate(
   name: string,
   hosts: readonly string[],
   leaf: { readonly certificate: string; readonly key: string },
+  fallback = false,
 ): Resource {
   const [namespace = '', secret = ''] = name.split('/');
   const body = Certificate.create({
@@ -111,6 +112,7 @@ export function certificate(
     hosts: [...hosts],
     chain: leaf.certificate,
     privateKey: leaf.key,
+    fallback,
   });
   return resource('own-certificate', name, Certificate.encode(body).finish());
 }

@@ -100,14 +100,16 @@ export class Rig implements AsyncDisposable {
 
   static async start(cluster: string, ca: TestCa, delta: ResourceDelta, flags: Partial<Listeners> = {}): Promise<Rig> {
     const none = new Map<string, number>();
+    const gateway = await ca.leaf(`${cluster}.gateway.headgate`);
+    const fallback = await ca.leaf('default.headgate.invalid');
     const planner = new Planner({
       cluster,
       assignments: { slots: 64, profiles: [], peerSlots: 4, backends: none, peers: none },
+      tlsPassthrough: flags.tlsPassthrough ?? false,
+      selfMadeCertificate: combinedPem(fallback.certificate, fallback.key),
     });
     const { rejections } = planner.apply(delta);
     if (rejections[0] !== undefined) throw new Error(rejections[0].message);
-    const gateway = await ca.leaf(`${cluster}.gateway.headgate`);
-    const fallback = await ca.leaf('default.headgate.invalid');
     const fixed: Fixed = {
       cluster,
       listeners: {
