@@ -13,6 +13,8 @@ import type {
   GatewayCredentials,
   ResourceVerdict,
 } from './data-plane.ts';
+import { findCulprits, trial } from './culprits.ts';
+import type { Refusal } from './culprits.ts';
 import { Keeper } from './keeper.ts';
 import { openLoadable } from './loadable.ts';
 import { Mirror } from './mirror.ts';
@@ -79,6 +81,8 @@ interface Opened {
   readonly planner: Planner;
   readonly fixed: Fixed;
   readonly keeper: Keeper;
+  /** Asks HAProxy about some resources alone. */
+  readonly refusal: Refusal;
 }
 
 class HaproxyDataPlane implements DataPlane {
@@ -115,15 +119,17 @@ class HaproxyDataPlane implements DataPlane {
 
   /** Writes what a HAProxy that somebody else starts is to begin with. @returns what it cannot begin with. */
   async render(desired: Inventory): Promise<readonly ResourceVerdict[]> {
-    const { delta, change, mirror, planner } = await this.#prepare(desired);
-    return this.#judge(delta, change, await openLoadable(planner, () => mirror.lay()));
+    const { delta, change, mirror, planner, refusal } = await this.#prepare(desired);
+    const culprits = () => culpritsOf(delta.upserts, refusal);
+    return this.#judge(delta, change, await openLoadable(planner, () => mirror.lay(), culprits));
   }
 
   async #start(desired: Inventory): Promise<readonly ResourceVerdict[]> {
     const { folder, spares } = this.#options;
     const { clock, log } = this.#rim;
-    const { before, delta, change, mirror, planner, fixed } = await this.#prepare(desired);
-    const unloadable = await openLoadable(planner, () => mirror.open(before));
+    const { before, delta, change, mirror, planner, fixed, refusal } = await this.#prepare(desired);
+    const culprits = () => culpritsOf(delta.upserts, refusal);
+    const unloadable = await openLoadable(planner, () => mirror.open(before), culprits);
     const keeper = new Keeper({
       mirror,
       planner,
@@ -134,7 +140,7 @@ class HaproxyDataPlane implements DataPlane {
       signal: this.#signal,
       inTurn: (job) => this.#inTurn(job),
     });
-    this.#opened = { mirror, planner, fixed, keeper };
+    this.#opened = { mirror, planner, fixed, keeper, refusal };
     this.#keeping = keeper.run();
     return this.#judge(delta, change, unloadable);
   }
@@ -156,27 +162,29 @@ class HaproxyDataPlane implements DataPlane {
       threads: undefined,
     };
     const { http, https, gateway: crossing } = fixed.listeners;
-    const planner = new Planner({
-      cluster,
-      tlsPassthrough: listeners.tlsPassthrough,
-      selfMadeCertificate: fixed.defaultCertificate,
-      ownListener: ownListeners(
-        new Map([
-          ['the http listener', http],
-          ['the https listener', https],
-          ['the gateway listener', crossing],
-          ...(this.#options.agentListeners ?? []),
-        ]),
-        machineAddresses,
-      ),
-      assignments: {
-        slots: Math.max(spares, before?.slots ?? 0),
-        profiles: before?.profiles ?? [],
-        peerSlots: Math.max(PEER_SLOTS, before?.peerSlots ?? 0),
-        backends: before?.backends ?? new Map(),
-        peers: before?.peers ?? new Map(),
-      },
-    });
+    const makePlanner = () =>
+      new Planner({
+        cluster,
+        tlsPassthrough: listeners.tlsPassthrough,
+        selfMadeCertificate: fixed.defaultCertificate,
+        ownListener: ownListeners(
+          new Map([
+            ['the http listener', http],
+            ['the https listener', https],
+            ['the gateway listener', crossing],
+            ...(this.#options.agentListeners ?? []),
+          ]),
+          machineAddresses,
+        ),
+        assignments: {
+          slots: Math.max(spares, before?.slots ?? 0),
+          profiles: before?.profiles ?? [],
+          peerSlots: Math.max(PEER_SLOTS, before?.peerSlots ?? 0),
+          backends: before?.backends ?? new Map(),
+          peers: before?.peers ?? new Map(),
+        },
+      });
+    const planner = makePlanner();
     const mirror = new Mirror({
       build: this.#build,
       folder,
@@ -191,7 +199,8 @@ class HaproxyDataPlane implements DataPlane {
     });
     const delta = { upserts: [...desired.all()].filter((one) => !isLocal(one)), removals: [] };
     const change = planner.apply(delta);
-    return { before, delta, change, mirror, planner, fixed };
+    const refusal = trial({ binary: this.#build.path, folder, external, fixed, planner: makePlanner });
+    return { before, delta, change, mirror, planner, fixed, refusal };
   }
 
   async apply(delta: ResourceDelta): Promise<readonly ResourceVerdict[]> {
@@ -213,9 +222,29 @@ class HaproxyDataPlane implements DataPlane {
         if (error.code === 'HG5002' && change.reload === 'backend-settings') {
           return await this.#judgeRefused(foreign, change, error.message);
         }
+        try {
+          // The old worker serves on; without the culprits the new one can be had.
+          const refused = error.code === 'HG5002' ? await this.#culprits(foreign) : [];
+          if (refused.length > 0) {
+            await this.#undo(foreign, refused);
+            return this.#judge(foreign, change, refused);
+          }
+        } catch (another) {
+          this.#rim.log.warn('what HAProxy refuses was not found', { error: HeadgateError.from(another) });
+        }
         return await this.#judgeLost(foreign, change, failures, error);
       }
     });
+  }
+
+  /** What HAProxy cannot load of a delta, or else of all that it should hold with it. */
+  async #culprits(delta: ResourceDelta): Promise<readonly Failure[]> {
+    const news = await culpritsOf(delta.upserts, this.#need().refusal);
+    if (news.length > 0) return news;
+    const all = new Inventory();
+    for (const one of this.#good.all()) all.set(one);
+    all.apply(delta);
+    return await culpritsOf([...all.all()], this.#need().refusal);
   }
 
   async setGateway(credentials: GatewayCredentials): Promise<void> {
@@ -280,6 +309,7 @@ class HaproxyDataPlane implements DataPlane {
     const undone = this.#takeBack(delta, failures);
     const abandoned = planner.abandonProfiles();
     await mirror.carryOut({ ...abandoned, files: new Set([...undone.files, ...abandoned.files]) });
+    mirror.forgive();
     return this.#judge(delta, change, failures);
   }
 
@@ -292,6 +322,7 @@ class HaproxyDataPlane implements DataPlane {
     await mirror.carryOut(this.#takeBack(delta, failures));
     // Of a refused resource any part may be there or not: whatever is left over is found by looking.
     await mirror.repair();
+    mirror.forgive();
   }
 
   #takeBack(delta: ResourceDelta, failures: readonly Failure[]): Change {
@@ -376,6 +407,16 @@ async function isRunning(folder: string): Promise<boolean> {
     ({ worker }) => worker !== undefined,
     async () => (await findNoted(folder)) !== undefined,
   );
+}
+
+async function culpritsOf(all: readonly Resource[], refusal: Refusal): Promise<readonly Failure[]> {
+  // A HAProxy that takes not even nothing, for example a broken binary, accuses nobody.
+  if ((await refusal([])) !== undefined) return [];
+  return [...(await findCulprits(all, refusal))].map(([{ type, name }, words]) => ({
+    resource: { type, name },
+    command: 'load',
+    words,
+  }));
 }
 
 function isNamed(delta: ResourceDelta, { type, name }: ResourceKey): boolean {

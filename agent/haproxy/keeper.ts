@@ -25,6 +25,8 @@ const LOOK_EVERY = 1_000;
 /** While there are endpoints of which only a part may be out for outliers. */
 const FLOOR_EVERY = 200;
 const REPAIR_EVERY = 30_000;
+/** A reload that failed is tried again this often: reading the files may cost seconds of CPU. */
+const SETTLE_EVERY = 5_000;
 /** The pool is refilled when nothing was applied for so long, or at once when it is nearly dry. */
 const QUIET = 1_000;
 /** Wait before HAProxy is started again, doubled each time until it has lived for STABLE. */
@@ -46,6 +48,7 @@ export class Keeper {
   #problem = '';
   #appliedAt: number;
   #repairedAt: number;
+  #settledAt = -Infinity;
   #deaths = 0;
   #diedAt = -Infinity;
   #lastWords = '';
@@ -188,13 +191,17 @@ export class Keeper {
       await mirror.process.trimLog();
       this.#repairedAt = clock.now();
     }
+    if (mirror.owed !== undefined && now - this.#settledAt >= SETTLE_EVERY) {
+      this.#settledAt = now;
+      await mirror.settle();
+    }
     if (mirror.hasFloors) await mirror.holdFloors();
     mirror.process.endReplaced();
     if ((mirror.executor.dueAt ?? Infinity) <= now) await mirror.executor.deleteDrained();
     const gone = this.#lingering.take(now);
     if (gone.length > 0) await mirror.carryOut(planner.forget(gone));
-    await this.#refill(now);
-    this.#problem = '';
+    if (mirror.owed === undefined) await this.#refill(now);
+    this.#problem = mirror.owed ?? '';
   }
 
   /** One reload while it is quiet spares the next services theirs. */

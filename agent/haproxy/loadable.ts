@@ -3,10 +3,16 @@ import type { Planner } from './plan/planner.ts';
 import type { Failure } from './runtime/executor.ts';
 
 /**
- * Opens HAProxy without the certificates that it names as the reason why it cannot load the files. The planner has
- * checked them, but HAProxy may ask for more, for example for longer keys.
+ * Opens HAProxy without what it cannot load: the certificates that it names, or else the resources that it refuses
+ * alone. The planner has checked them, but HAProxy may ask for more, for example for longer keys.
+ *
+ * @param culprits finds those among what the planner holds
  */
-export async function openLoadable(planner: Planner, open: () => Promise<void>): Promise<readonly Failure[]> {
+export async function openLoadable(
+  planner: Planner,
+  open: () => Promise<void>,
+  culprits: () => Promise<readonly Failure[]>,
+): Promise<readonly Failure[]> {
   const failures: Failure[] = [];
   for (;;) {
     try {
@@ -19,9 +25,12 @@ export async function openLoadable(planner: Planner, open: () => Promise<void>):
         const name = planner.certificateOf(file);
         return name === undefined ? [] : [{ type: 'own-certificate', name }];
       });
-      if (code !== 'HG5002' || removals.length === 0) throw error;
-      planner.apply({ upserts: [], removals });
-      failures.push(...removals.map((resource) => ({ resource, command: 'load', words })));
+      if (code !== 'HG5002') throw error;
+      const refused =
+        removals.length > 0 ? removals.map((resource) => ({ resource, command: 'load', words })) : await culprits();
+      if (refused.length === 0) throw error;
+      planner.apply({ upserts: [], removals: refused.flatMap(({ resource }) => resource ?? []) });
+      failures.push(...refused);
     }
   }
 }

@@ -74,6 +74,8 @@ export class Mirror {
   /** Files that differ from what is desired because a write failed. */
   readonly #unwritten = new Set<string>();
   #fixed: Fixed;
+  /** A reload that failed: HAProxy lacks what it was for. */
+  #owed: { readonly reason: ReloadReason; readonly words: string } | undefined;
   /** The worker that holds what the files hold. */
   #worker: number | undefined;
   /**
@@ -118,6 +120,21 @@ export class Mirror {
    */
   get isStranger(): boolean {
     return this.process.worker !== this.#worker || this.#client.wasClosed;
+  }
+
+  /** Why the last reload failed; undefined since one succeeded. */
+  get owed(): string | undefined {
+    return this.#owed?.words;
+  }
+
+  /** What the reload was for has been taken back. */
+  forgive(): void {
+    this.#owed = undefined;
+  }
+
+  /** Tries again to reload what could not be. */
+  async settle(): Promise<void> {
+    if (this.#owed !== undefined) await this.reload(this.#owed.reason);
   }
 
   /** Whether files, and then HAProxy, lack a change because a write failed. */
@@ -242,11 +259,19 @@ export class Mirror {
   async reload(reason: ReloadReason, causes: object = {}): Promise<void> {
     const { clock, log, signal } = this.#options;
     const began = clock.now();
+    const { files: written, planner } = this.#options;
     await this.#restoreFiles();
+    // What somebody else wrote there must not keep a reload from what is needed.
+    await written.replaceAll(renderFiles(planner.desired, this.#fixed));
+    this.#unwritten.clear();
     await this.#noteHealth();
     await this.#count();
     try {
       await this.process.reload(signal);
+      this.#owed = undefined;
+    } catch (error) {
+      this.#owed = { reason, words: HeadgateError.from(error).message };
+      throw error;
     } finally {
       // Whoever reloads later, for example by hand, would be told of servers that have long been well.
       await this.#writeHealth(NO_HEALTH);

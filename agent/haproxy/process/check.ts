@@ -16,7 +16,7 @@ const MEMORY = 2_048;
  */
 export async function checkConfiguration(binary: string, folder: string, configuration: string): Promise<void> {
   try {
-    await promisify(execFile)(binary, ['-c', '-q', '-m', String(MEMORY), '-f', configuration], {
+    await promisify(execFile)(binary, ['-c', '-m', String(MEMORY), '-f', configuration], {
       cwd: folder,
       env: {},
       timeout: TIMEOUT,

@@ -52,6 +52,8 @@ export function parseProcesses(output: string): ProcessTable {
   let master: ProcessTable | undefined;
   let worker: number | undefined;
   const oldWorkers: number[] = [];
+  let youngest = Infinity;
+  let last: number | undefined;
   for (const line of output.split('\n')) {
     if (line.startsWith('#')) section = line.slice(1).trim();
     const [, pid, type] = /^(\d+)\s+(\S+)/.exec(line) ?? [];
@@ -59,8 +61,14 @@ export function parseProcesses(output: string): ProcessTable {
       const [, reloads, failed] = /^\d+\s+master\s+(\d+)(?:\s+\[failed: (\d+)\])?/.exec(line) ?? [];
       master = { master: Number(pid), reloads: Number(reloads), failed: Number(failed ?? 0), worker, oldWorkers };
     } else if (type === 'worker' && section === 'workers') worker = Number(pid);
-    else if (type === 'worker') oldWorkers.push(Number(pid));
+    else if (type === 'worker') {
+      oldWorkers.push(Number(pid));
+      const age = Number(/^\d+\s+worker\s+(\d+)/.exec(line)?.[1]);
+      if (age <= youngest) [youngest, last] = [age, Number(pid)];
+    }
   }
   if (master === undefined) throw new HeadgateError('HG5004', "HAProxy's master gave no table of its processes");
-  return { ...master, worker, oldWorkers };
+  // After a reload that failed the worker from before serves on, though the master counts it among the old.
+  if (worker === undefined && master.failed > 0) worker = last;
+  return { ...master, worker, oldWorkers: oldWorkers.filter((pid) => pid !== worker) };
 }
