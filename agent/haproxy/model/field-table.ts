@@ -159,11 +159,20 @@ export const fieldTable: readonly Field[] = [
   { of: 'peer', setting: 'gateway addresses', reach: 'runtime', by: 'add server, del server in a peer slot' },
   { of: 'peer', setting: 'name of the gateway certificate', reach: 'runtime', by: 'options of add server; peer.map' },
   { of: 'peer', setting: 'affinity tag', reach: 'map', by: 'tag.map' },
-  { of: 'listener', setting: 'gateway certificate and CA', reach: 'runtime', by: 'set, commit ssl cert and ca-file' },
+  { of: 'listener', setting: 'default certificate', reach: 'runtime', by: 'set, commit ssl cert' },
+  { of: 'listener', setting: 'gateway certificate', reach: 'runtime', by: 'set, commit ssl cert' },
+  { of: 'listener', setting: 'gateway CA, first change', reach: 'runtime', by: 'set, commit ssl ca-file' },
+  {
+    of: 'listener',
+    setting: 'gateway CA, later changes',
+    reach: 'backend',
+    by: 'ca-file',
+    why: 'HAProxy 2.6 and 3.0 die of a second one where a certificate was set in between; 3.2 does not, and is reloaded all the same',
+  },
   { of: 'listener', setting: 'addresses of HTTP, HTTPS, gateway', reach: 'start', by: 'bind' },
   { of: 'listener', setting: 'PROXY protocol', reach: 'start', by: 'bind … accept-proxy' },
   { of: 'listener', setting: 'TLS pass-through', reach: 'start', by: 'a TCP front before the terminating frontend' },
-  { of: 'listener', setting: 'SNI names passed through', reach: 'map', by: 'passthrough.map' },
+  { of: 'listener', setting: 'SNI names passed through', reach: 'map', by: 'passthrough.map, host.map' },
 ];
 
 const explained: Readonly<Record<Reach, string>> = {
