@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import { createRegistry } from '../lib/ops/index.ts';
 import { SpeakerRegister } from '../lib/sync/index.ts';
+import type { Lifetimes } from '../lib/identity/authority.ts';
 import { HubAuthority } from './certificates/hub-authority.ts';
 import { Revocations } from './certificates/revocations.ts';
 import { Tokens } from './certificates/tokens.ts';
@@ -41,12 +42,20 @@ export interface HubCore {
  * @throws HeadgateError HG2003 data folder, HG4003 damaged store
  */
 export async function openCore(
-  data: string,
+  { data, lifetimes }: { readonly data: string; readonly lifetimes?: Lifetimes },
   { clock, log }: { readonly clock: Clock; readonly log: Log },
   stack: AsyncDisposableStack,
 ): Promise<HubCore> {
   const store = stack.use(await openEmbeddedStore({ folder: data, clock, log }));
-  const authority = stack.use(await HubAuthority.open({ store, kekFile: join(data, 'kek.key'), clock, log }));
+  const authority = stack.use(
+    await HubAuthority.open({
+      store,
+      kekFile: join(data, 'kek.key'),
+      clock,
+      log,
+      ...(lifetimes === undefined ? {} : { lifetimes }),
+    }),
+  );
   const revocations = stack.use(await Revocations.open({ store, clock, log }));
   const fleet = stack.use(await Fleet.open({ store, clock, log, fleetName: authority.fleetName }));
   const presence = new PresenceRegister(clock);

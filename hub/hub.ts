@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Address } from '../lib/config/address.ts';
 import { assertFree } from '../lib/config/listen.ts';
+import type { Lifetimes } from '../lib/identity/authority.ts';
 import type { Log } from '../lib/log.ts';
 import { makeFolder } from '../lib/make-folder.ts';
 import { keepAdminFile } from './admin-file.ts';
@@ -19,6 +20,8 @@ export interface HubOptions {
   readonly ops: Address;
   /** Bearer tokens that the API accepts beside client certificates. */
   readonly tokens: readonly OperatorToken[];
+  /** Of the certificates that it issues; the usual ones unless given. */
+  readonly lifetimes?: Lifetimes;
 }
 
 export interface HubAround {
@@ -46,7 +49,7 @@ export async function runHub(options: HubOptions, around: HubAround): Promise<vo
   await using stack = new AsyncDisposableStack();
   const ending = new AbortController();
   const signal = AbortSignal.any([around.signal, ending.signal]);
-  const core = await openCore(options.data, around, stack);
+  const core = await openCore(options, around, stack);
   const { store, authority, revocations, fleet, presence } = core;
 
   const rpc = stack.use(await serveAgents(core, options.grpc, signal));

@@ -7,7 +7,7 @@ import { HeadgateError } from '../../lib/errors.ts';
 import { connectHub, pathOf } from '../client.ts';
 import { Folder } from './manifests.ts';
 import { freeAddress } from './ports.ts';
-import { headgate, Program, type Finished } from './processes.ts';
+import { HEADGATE, headgate, Program, type Finished } from './processes.ts';
 
 export interface FleetCluster {
   readonly name: string;
@@ -33,22 +33,27 @@ export class ProcessFleet implements AsyncDisposable {
   readonly data: string;
   readonly clusters = new Map<string, FleetCluster>();
   hub: Program;
-  readonly #hubFlags: readonly string[];
+  readonly #startHub: (ports: readonly string[]) => Promise<Program>;
 
-  private constructor(data: string, hub: Program, hubFlags: readonly string[]) {
+  private constructor(data: string, hub: Program, startHub: (ports: readonly string[]) => Promise<Program>) {
     this.data = data;
     this.hub = hub;
-    this.#hubFlags = hubFlags;
+    this.#startHub = startHub;
   }
 
-  /** Starts the hub. @param data an empty or new folder; keep its path short: HAProxy's sockets lie below it. */
-  static async start(data: string): Promise<ProcessFleet> {
+  /**
+   * Starts the hub.
+   * @param data an empty or new folder; keep its path short: HAProxy's sockets lie below it.
+   * @param hubCommand what runs a hub with its flags, in place of this program's own.
+   */
+  static async start(data: string, hubCommand: readonly string[] = [HEADGATE, 'hub']): Promise<ProcessFleet> {
     mkdirSync(join(data, 'logs'), { recursive: true });
-    const flags = ['hub', '--data', join(data, 'hub')];
+    const [command, ...args] = hubCommand;
+    const flags = [...args, '--data', join(data, 'hub')];
     const log = join(data, 'logs', 'hub.log');
-    const hub = await Program.start([...flags, '--grpc', ANY_PORT, '--http', ANY_PORT, '--ops', ANY_PORT], log);
-    const ports = ['grpc', 'http', 'ops'].flatMap((name) => [`--${name}`, String(hub.ready[name])]);
-    return new ProcessFleet(data, hub, [...flags, ...ports]);
+    const start = async (ports: readonly string[]) => await Program.start([...flags, ...ports], log, command);
+    const hub = await start(['--grpc', ANY_PORT, '--http', ANY_PORT, '--ops', ANY_PORT]);
+    return new ProcessFleet(data, hub, start);
   }
 
   get adminConfig(): string {
@@ -114,7 +119,8 @@ export class ProcessFleet implements AsyncDisposable {
   }
 
   async restartHub(): Promise<void> {
-    this.hub = await Program.start(this.#hubFlags, join(this.data, 'logs', 'hub.log'));
+    const { ready } = this.hub;
+    this.hub = await this.#startHub(['grpc', 'http', 'ops'].flatMap((name) => [`--${name}`, String(ready[name])]));
   }
 
   /** The whole cluster at once, as a power cut would: agent and HAProxy. */

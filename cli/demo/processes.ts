@@ -31,9 +31,9 @@ export class Program {
   }
 
   /** Resolves when the ready line is there; rejects with the program's own words when it ends before. */
-  static async start(args: readonly string[], logFile: string): Promise<Program> {
+  static async start(args: readonly string[], logFile: string, command = HEADGATE): Promise<Program> {
     const log = openSync(logFile, 'a');
-    const child = spawn(HEADGATE, args, { stdio: ['ignore', 'pipe', log] });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', log] });
     closeSync(log);
     const { stdout } = child;
     if (stdout === null) throw new HeadgateError('HG9001', 'a piped child has no standard output');

@@ -40,17 +40,18 @@ export class TestFleet implements AsyncDisposable {
     this.pods = pods;
   }
 
-  /** @param apart further clusters that have pods and a folder, and whose agents the test starts */
+  /** @param apart further clusters that have pods and a folder, and whose agents the test starts. @param hubCommand as ProcessFleet has it */
   static async start(
     names: readonly string[] = ['eu', 'us', 'ap'],
     podsPerCluster = 3,
     apart: readonly string[] = [],
+    hubCommand?: readonly string[],
   ): Promise<TestFleet> {
     const data = mkdtempSync(join(tmpdir(), 'hg-'));
     const podNames = [...names, ...apart].flatMap((name) =>
       Array.from({ length: podsPerCluster }, (_, i) => `${name}-${i + 1}`),
     );
-    const [fleet, pods] = await Promise.all([ProcessFleet.start(data), Pods.start(podNames)]);
+    const [fleet, pods] = await Promise.all([ProcessFleet.start(data, hubCommand), Pods.start(podNames)]);
     const started = new TestFleet(fleet, pods);
     try {
       for (const name of [...names, ...apart]) fleet.folder(name).write('class.yaml', ingressClass);
