@@ -149,7 +149,12 @@ export class Mirror {
     for (const { name, backend } of planner.desired.slots) {
       if (backend !== undefined) this.#counters.assign(name, backendOfKey(backend));
     }
-    if (!(await this.process.adopt())) {
+    const found = await this.process.adopt(signal);
+    if (found === 'silent') {
+      await this.replace(false);
+      return;
+    }
+    if (found === 'none') {
       if (!external) {
         await this.start();
         return;
@@ -178,7 +183,7 @@ export class Mirror {
 
   /** Takes over an external HAProxy that was started again, from the files. @returns whether there is one. */
   async resume(): Promise<boolean> {
-    if (!(await this.process.adopt())) return false;
+    if ((await this.process.adopt(this.#options.signal)) !== 'taken over') return false;
     await this.#connect();
     this.#ownCa = this.#worker;
     await this.repair();

@@ -34,6 +34,9 @@ const START_TIMEOUT = 60_000;
 /** Milliseconds; as long as a reload leaves old workers. */
 const END_REPLACED_AFTER = 600_000;
 const LOG_LIMIT = 8 << 20;
+/** How long an agent that starts waits for one that runs, in milliseconds. */
+const MASTER_SILENT = 8_000;
+const WORKER_SILENT = 3_000;
 
 const LOG_FILE = 'haproxy.log';
 
@@ -85,27 +88,36 @@ export class HaproxyProcess {
   }
 
   /**
-   * Takes over the HAProxy that answers in this folder. One that does not, though it runs, is left to `clear`.
+   * Takes over the HAProxy that runs in this folder. A master is silent while it loads a configuration, for example
+   * when somebody has just asked for a reload: it is waited for, while its worker serves.
    *
-   * @returns whether there is one with a worker.
+   * @returns `silent` where there is one whose worker serves and whose master does not answer, `none` where there is
+   *   none that serves; what is left of it is for `clear`.
    * @throws HG5004 where the one that answers is not this process's to end, though it ought to be.
    */
-  async adopt(): Promise<boolean> {
-    const { external, folder } = this.#options;
+  async adopt(signal: AbortSignal): Promise<'taken over' | 'silent' | 'none'> {
+    const { clock, external, folder } = this.#options;
     const found = await showProcesses(this.#master).catch(() => undefined);
     if (found !== undefined && !external && !isOf(found.master, folder)) throw elsewhere(folder);
-    const answers = async (): Promise<boolean | undefined> =>
-      await this.refresh().then(
-        ({ worker }) => worker !== undefined,
-        () => undefined,
-      );
-    const first = await answers();
-    if (first !== undefined || external) return first ?? false;
+    if (external || found?.worker !== undefined) this.#table = found;
+    if (found?.worker !== undefined) return 'taken over';
+    if (external) return 'none';
     this.#table = await findNoted(folder);
-    if (this.#table === undefined) return false;
+    if (this.#table === undefined) return 'none';
     // Perhaps somebody stopped it.
     for (const pid of processesOf(this.#table)) sendSignal(pid, 'SIGCONT');
-    return (await answers()) ?? false;
+    const began = clock.now();
+    for (let served = began; clock.now() - began < MASTER_SILENT && this.alive();) {
+      const worker = await this.refresh().then(
+        (table) => table.worker,
+        () => undefined,
+      );
+      if (worker !== undefined) return 'taken over';
+      if ((await whoServes(join(folder, sockets.worker))) !== undefined) served = clock.now();
+      else if (clock.now() - served > WORKER_SILENT) return 'none';
+      await clock.sleep(20, signal);
+    }
+    return this.alive() ? 'silent' : 'none';
   }
 
   /** Reads the table of processes anew. @throws HG5004 where the master does not answer, or runs elsewhere. */
