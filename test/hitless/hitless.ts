@@ -40,7 +40,9 @@ export async function hitless(options: HitlessOptions): Promise<HitlessOutcome> 
   const target = { http: site.port('eu', 'http'), https: site.port('eu', 'https'), hosts: names };
   const nameOf = (i: number): string => names[i % names.length] ?? hosts.near;
   const echoes = await Promise.all(
-    Array.from({ length: options.websockets }, async (_, i) => await EchoStream.open(target.http, nameOf(i))),
+    Array.from({ length: options.websockets }, async (_, i) =>
+      stack.use(await EchoStream.open(target.http, nameOf(i))),
+    ),
   );
   const downloads = Array.from(
     { length: options.downloads },

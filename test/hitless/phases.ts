@@ -197,7 +197,10 @@ async function restart(site: Site, count: number, signal: 'SIGKILL' | 'SIGTERM')
     await site.fleet.cluster(cluster).agent.end(signal);
     await sleep(500);
     if (signal === 'SIGTERM') renderedByAnother(site, cluster);
+    // Somebody reloads while there is no agent, and HAProxy's master is silent when the next one looks for it.
+    const reloading = i % 4 === 2 ? askMaster(site.master(cluster), 'reload').catch(() => '') : undefined;
     await site.fleet.startAgent(cluster);
+    await reloading;
     site.writeRoute(cluster, name, `${name}.hitless.example`, '/');
     await site.live(`${name}.hitless.example`, '/', 200);
   }

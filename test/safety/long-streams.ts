@@ -68,7 +68,7 @@ export async function upstreamPod(end: AbortSignal): Promise<Upstream> {
 }
 
 /** An upgraded connection that sends and expects its echo all the time. */
-export class EchoStream {
+export class EchoStream implements Disposable {
   readonly #socket: Socket;
   readonly #pinging: NodeJS.Timeout;
   sent = 0;
@@ -103,8 +103,13 @@ export class EchoStream {
     while (this.back < this.sent && !this.#socket.closed) {
       await Promise.race([once(this.#socket, 'data'), once(this.#socket, 'close')]);
     }
-    this.#socket.destroy();
+    this[Symbol.dispose]();
     return this.sent > 0 && this.back === this.sent;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#pinging);
+    this.#socket.destroy();
   }
 }
 

@@ -45,6 +45,12 @@ export class TwoPlanes implements AsyncDisposable {
     if (refused !== undefined) throw new Error(`refused: ${JSON.stringify(refused)}`);
   }
 
+  async worker(cluster: Cluster): Promise<number> {
+    const { worker } = await showProcesses(join(this.#of(cluster).folder, MASTER_SOCKET));
+    if (worker === undefined) throw new Error('HAProxy has no worker');
+    return worker;
+  }
+
   /** Somebody else's reload. Resolves when a new worker serves. */
   async forceReload(cluster: Cluster): Promise<void> {
     const master = join(this.#of(cluster).folder, MASTER_SOCKET);
