@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_RULE_PATH } from '../domain/path.ts';
 
 /*
  * Kubernetes' shapes, as far as Headgate reads them. Ingress is closed, since a field that is misspelt there
@@ -49,7 +50,7 @@ const backend = z
   );
 
 const path = z.strictObject({
-  path: z.string().max(4096).nullish(),
+  path: z.string().max(MAX_RULE_PATH).nullish(),
   pathType: z.enum(['Exact', 'Prefix', 'ImplementationSpecific']),
   backend,
 });
