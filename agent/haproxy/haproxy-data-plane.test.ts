@@ -443,7 +443,7 @@ describe('an agent that comes back', () => {
       () => cli('show info'),
       (info) => /^Pid: .*$/m.exec(info)?.[0] !== /^Pid: .*$/m.exec(worker)?.[0],
     );
-    await cli('clear map maps/host.map');
+    await cli('clear map maps/path.map');
     expect((await get(plane, 'first.example')).status).toBe(404);
     await until(
       () => get(plane, 'first.example'),

@@ -1,5 +1,6 @@
 import { array, assert, asyncProperty, constantFrom, tuple } from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { hostId } from '../../agent/haproxy/model/names.ts';
 import { testCa } from '../../agent/haproxy/testing/certificates.fixture.ts';
 import { backend, endpoints, host } from '../../agent/haproxy/testing/resources.fixture.ts';
 import { Rig } from '../../agent/haproxy/testing/rig.fixture.ts';
@@ -179,6 +180,10 @@ test('promise-27: no spelling of Host reaches another host’s route', async () 
     'shop.example@evil',
     'shop.example/x',
     'shop.example#x',
+    'shop.example#',
+    'shop.example!',
+    hostId('*.example'),
+    hostId('*'),
     'shop.example?x',
     '%73hop.example',
 

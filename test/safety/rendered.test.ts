@@ -11,8 +11,8 @@ const plain = new Map([
 ]);
 
 const server = '  server e-0123456789ab 127.0.0.1:80 weight 1 check inter 2s\n';
-const id = '0123456789ab';
-const route = '0123456789abcdef';
+const id = '0123456789ab!';
+const route = 's0001|0123456789abcdef||p00';
 
 test.each([
   ['conf/00-base.cfg', 'global\n  log stdout\n'],
@@ -24,6 +24,8 @@ test.each([
   ['maps/path.map', `${id}/a b# ${route}\n`],
   ['maps/path.map', `${id}/a\n${id}/b# ${route}\n`],
   ['maps/path.map', `${id}/a# s0000\n`],
+  ['maps/path.map', `${id}/a# nothing|0123456789abcdef|\n`],
+  ['maps/path.map', `shop.example!/a# ${route}\n`],
   ['certs/crt-list.txt', 'certs/default.pem default.headgate.invalid\n/etc/passwd\n'],
 ])('sees what is wrong with %s of %j', (name, text) => {
   expect(faultsOfFiles(new Map([...plain, [name, text]]), plain)).not.toEqual([]);
@@ -33,7 +35,7 @@ test('passes what is as it must be', () => {
   const files = new Map([
     ...plain,
     ['conf/50-slots-0000.cfg', `backend s0000\n${server}`],
-    ['maps/path.map', `${id}/a;"$# ${route}\n`],
+    ['maps/path.map', `${id}/a;"$# ${route}\nshop.example/ ${route}\n`],
   ]);
   expect(faultsOfFiles(files, plain)).toEqual([]);
 });

@@ -5,32 +5,33 @@
 
 const HOST = String.raw`(?:\*\.)?[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)*`;
 const SLOT = String.raw`(?:s\d{4}|p\d{2})`;
-const TARGETS = String.raw`(?:(?:\d{1,6}:${SLOT}:)+|:)(?:\|${SLOT})*(?:\|!)?`;
+const ROUTE = String.raw`(?:${SLOT}\|[0-9a-f]{16}\||\|[0-9a-f]{16}\|(?:\d{1,6}:${SLOT}:)*)(?:\|${SLOT})*(?:\|!)?`;
+const PATH = String.raw`(?:/[\x21-\x22\x24-\x3e\x40-\x7e]*)?#?`;
+const ID = '[0-9a-f]{12}!';
 
 const SERVER = new RegExp(
   String.raw`^  server e-[0-9a-f]{12} (?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\]):\d{1,5} weight [01] check [ a-z0-9-]+?` +
     String.raw`(?: ssl ca-file gateway/ca\.pem crt gateway/gateway\.pem verify required verifyhost ([a-z0-9.-]+) sni str\(\1\) alpn h2 check-ssl check-sni \1 check-alpn http/1\.1)?$`,
 );
 
-/** Id of a host; of one with regular expressions, or that is passed through, after a mark. */
-const MARKED = '(?:~(?:>|[0-3][0-7]))?[0-9a-f]{12}';
+/** What host.map gives; after a mark for a host with regular expressions, or that is passed through. */
+const MARKED = `(?:~(?:>|[0-3][0-7]))?${ID}`;
 
 /** Lines of each map, by its name. */
 const mapLines: Readonly<Record<string, RegExp>> = {
   host: new RegExp(`^${HOST} ${MARKED}$`),
   wildcard: new RegExp(`^${HOST} ${MARKED}$`),
-  path: /^(?:~>|~?[0-3][0-7])?[0-9a-f]{12}(?:\/[\x21-\x22\x24-\x3e\x40-\x7e]*)?#? [0-9a-f]{16}$/,
-  split: new RegExp(`^[0-9a-f]{16} ${TARGETS}$`),
+  path: new RegExp(`^(?:${HOST}|(?:[0-3][0-7])?${ID})${PATH} ${ROUTE}$`),
   sticky: new RegExp(String.raw`^[0-9a-f]{12}\.[0-9a-f]{16} ${SLOT}$`),
   gateway: new RegExp(`^[0-9a-f]{16} ${SLOT}$`),
   peer: /^[a-z0-9.-]+ [a-z0-9-]+$/,
   tag: new RegExp(`^${SLOT} [0-9a-f]{12}$`),
   passthrough: new RegExp(`^${HOST} (?:${SLOT}|nothing)$`),
-  regex: /^(?:[0-9a-f]{12}\.[0-9a-v]|[0-3][0-7][0-9a-f]{12}\/[\x21-\x22\x24-\x3e\x40-\x7e]*#) [0-9a-f]{16}$/,
+  regex: new RegExp(String.raw`^(?:[0-9a-f]{12}\.[0-9a-v]|[0-3][0-7]${ID}${PATH}) ${ROUTE}$`),
 };
 
 /** One of a host's patterns, which begins with the host's id. */
-const REGEX_LINE = /^\^[0-3][0-7][0-9a-f]{12}\(\?:[\x21-\x7e]+\)\(\.\) [0-9a-f]{12}\.\\1$/;
+const REGEX_LINE = /^\^[0-3][0-7][0-9a-f]{12}!\(\?:[\x21-\x7e]+\)\(\.\) [0-9a-f]{12}\.\\1$/;
 
 const DEFAULT_LINE = 'certs/default.pem default.headgate.invalid';
 const CRT_LINE = new RegExp(String.raw`^certs/c-[0-9a-f]{16}\.pem(?: ${HOST})+$`);

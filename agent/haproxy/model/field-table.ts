@@ -19,7 +19,7 @@ const WHOLE_BACKEND = 'a directive of the whole backend, which the runtime API c
 
 /** Every setting that exists now; a new one begins with a line here. */
 export const fieldTable: readonly Field[] = [
-  { of: 'route', setting: 'host', reach: 'map', by: 'host.map; wildcard.map for `*.`' },
+  { of: 'route', setting: 'host', reach: 'map', by: 'path.map; host.map, wildcard.map for `*.`' },
   { of: 'route', setting: 'path and path type', reach: 'map', by: 'path.map' },
   {
     of: 'route',
@@ -28,16 +28,16 @@ export const fieldTable: readonly Field[] = [
     by: 'regex.map; regex-00.map to regex-37.map by host',
   },
   { of: 'route', setting: 'default backend, rules without a host', reach: 'map', by: 'path.map' },
-  { of: 'route', setting: 'shares of clusters', reach: 'map', by: 'split.map' },
-  { of: 'route', setting: 'fallbacks', reach: 'map', by: 'split.map' },
-  { of: 'route', setting: 'affinity', reach: 'map', by: 'split.map, sticky.map' },
+  { of: 'route', setting: 'shares of clusters', reach: 'map', by: 'path.map' },
+  { of: 'route', setting: 'fallbacks', reach: 'map', by: 'path.map' },
+  { of: 'route', setting: 'affinity', reach: 'map', by: 'path.map, sticky.map' },
   { of: 'route', setting: 'own contribution, as gateways may ask for it', reach: 'map', by: 'gateway.map' },
-  { of: 'backend', setting: 'service and port', reach: 'map', by: 'a slot of the pool, named in split.map' },
+  { of: 'backend', setting: 'service and port', reach: 'map', by: 'a slot of the pool, named in path.map' },
   {
     of: 'backend',
     setting: 'which settings it has',
     reach: 'map',
-    by: 'another slot of their profile, named in split.map',
+    by: 'another slot of their profile, named in path.map',
   },
   { of: 'backend', setting: 'endpoints', reach: 'runtime', by: 'add server, del server' },
   { of: 'backend', setting: 'draining endpoints', reach: 'runtime', by: 'set server … weight' },

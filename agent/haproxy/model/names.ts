@@ -51,12 +51,11 @@ export function bucketDigits(bucket: RegexBucket): string {
 export const HOST_MARK = '~';
 /** The same for one whose TLS passes through, so that HTTP has nothing to serve there. */
 export const PASSED_MARK = '~>';
-/** What a marked host's first look-up in path.map finds: no route yet, and no reason to say 404. */
-export const NO_ROUTE_YET = '0'.repeat(16);
 
 /**
- * host: host name → host id; wildcard: what follows `*.` → host id; path: host id + normal path + `#` → route id
- * (longest prefix); split: route id → targets; sticky: cluster tag `.` route id → backend; gateway: route id → own
+ * path: host name + normal path + `#` → all of the route (longest prefix, see path-entries and route-value); the same
+ * by host id for wildcards, hosts with regular expressions and "*". Asked on a miss: host: host name → host id,
+ * wildcard: what follows `*.` → host id. sticky: cluster tag `.` route id → backend; gateway: route id → own
  * slot; peer: client certificate's CN → cluster; tag: peer slot → cluster tag; passthrough: SNI → backend; response,
  * tunnel: slot → milliseconds, queue: slot → requests that may wait for each endpoint; asked by slots of profiles that
  * have such.
@@ -65,7 +64,6 @@ export const mapNames = [
   'host',
   'wildcard',
   'path',
-  'split',
   'sticky',
   'gateway',
   'peer',
@@ -102,9 +100,9 @@ export function peerSlotName(slot: number): string {
 /** HAProxy backend that answers 503 to everything. */
 export const NOTHING = 'nothing';
 
-/** Id of a host in map keys: fixed length, so no host's keys are a prefix of another's. */
+/** Id of a host in map keys: fixed length, so no host's keys are a prefix of another's; "!" is in no host's name. */
 export function hostId(host: string): string {
-  return hash('sha256', host, 'hex').slice(0, 12);
+  return `${hash('sha256', host, 'hex').slice(0, 12)}!`;
 }
 
 export function serverName(address: string, port: number): string {

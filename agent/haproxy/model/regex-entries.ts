@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { comparePrecedence } from '../../../lib/domain/path.ts';
 import { PathType, type Route } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { MapName } from './names.ts';
-import { bucketDigits, HOST_MARK, NO_ROUTE_YET, regexBuckets } from './names.ts';
+import { bucketDigits, HOST_MARK, regexBuckets } from './names.ts';
 import { pathEntries } from './path-entries.ts';
 
 /** One for each expression of a host. They follow the path in what is looked up, so the n-th one tells the n-th expression. */
@@ -11,6 +11,7 @@ export const REGEX_LETTERS = '0123456789abcdefghijklmnopqrstuv';
 export interface HostEntries {
   /** What host.map or wildcard.map gives for the host. */
   readonly key: string;
+  /** By map. A value that is a route's id stands for that route's value (route-value). */
   readonly maps: ReadonlyMap<MapName, ReadonlyMap<string, string>>;
 }
 
@@ -38,7 +39,7 @@ export function regexEntries(id: string, routes: readonly Pick<Route, 'id' | 'pa
   return {
     key: `${HOST_MARK}${key}`,
     maps: new Map<MapName, ReadonlyMap<string, string>>([
-      ['path', new Map([...pathEntries(key, others, undefined), [`${HOST_MARK}${key}`, NO_ROUTE_YET]])],
+      ['path', pathEntries(key, others, undefined)],
       ['regex', regex],
       [bucket, new Map([[pattern, `${digest}.\\1`]])],
     ]),

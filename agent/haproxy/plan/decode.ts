@@ -17,7 +17,7 @@ import {
 } from '../../../proto/gen/headgate/v1/configured.ts';
 import { isAddress, isPort, parseHostPort } from '../model/address.ts';
 import { combinedPem } from '../model/pem.ts';
-import { MAX_TARGETS } from '../model/split-value.ts';
+import { MAX_TARGETS } from '../model/route-value.ts';
 import type { OfferedCertificate } from './certificates.ts';
 import { checkSettings } from './settings.ts';
 

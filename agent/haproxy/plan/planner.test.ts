@@ -51,10 +51,10 @@ describe('a change costs what it changes', () => {
   test('weights: one map write', () => {
     const planner = planned();
     const first = planner.apply({ upserts: [share(90_000)], removals: [] });
-    expect(texts(first)).toEqual([`set map maps/split.map ${id} 90000:s0000:100000:p00:|s0000|p00`]);
-    expect([...first.files]).toEqual(['maps/split.map']);
+    expect(texts(first)).toEqual([`set map maps/path.map shop.example/ |${id}|90000:s0000:100000:p00:|s0000|p00`]);
+    expect([...first.files]).toEqual(['maps/path.map']);
     expect(texts(planner.apply({ upserts: [share(10_000)], removals: [] }))).toEqual([
-      `set map maps/split.map ${id} 10000:s0000:100000:p00:|p00|s0000`,
+      `set map maps/path.map shop.example/ |${id}|10000:s0000:100000:p00:|p00|s0000`,
     ]);
     expect(planner.apply({ upserts: [share(10_000)], removals: [] }).ops).toEqual([]);
   });
@@ -84,7 +84,6 @@ describe('a change costs what it changes', () => {
       'assigned',
       'server-add',
       'map-set gateway',
-      'map-set split',
       'map-set path',
       'map-set path',
       'map-set host',
@@ -137,7 +136,7 @@ test('a route that goes keeps its slot until it is forgotten; one that comes bac
   ];
   const gone = planner.apply({ upserts: [], removals });
   expect(gone.lingering).toEqual([id]);
-  expect(kinds(gone)).toEqual(['map-delete host', 'map-delete path', 'map-delete path', 'map-delete split']);
+  expect(kinds(gone)).toEqual(['map-delete host', 'map-delete path']);
   expect(planner.desired.maps.gateway.get(id)).toBe('s0000');
   planner.apply({ upserts: [shop], removals: [] });
   expect(planner.forget(gone.lingering).ops).toEqual([]);
@@ -149,7 +148,7 @@ test('a route that goes keeps its slot until it is forgotten; one that comes bac
 test('rules without a host never reach the gateway map', () => {
   const planner = planned([host('*', [], { path: '/', at: { eu: 'd/shop/80' } })]);
   expect(planner.desired.maps.gateway.size).toBe(0);
-  expect(planner.desired.maps.split.size).toBe(1);
+  expect(planner.desired.maps.path.size).toBe(1);
 });
 
 test('slots are kept through a restart, and lost when nobody comes for them', () => {

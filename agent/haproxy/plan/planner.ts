@@ -4,12 +4,12 @@ import type { Resource, ResourceDelta, ResourceKey } from '../../../lib/sync/ind
 import type { Host, HostSplit, Route, RouteSplit } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Change } from '../model/change.ts';
 import type { Assignments, Desired } from '../model/desired.ts';
-import { clusterTag, hostId, type MapName, NOTHING } from '../model/names.ts';
+import { clusterTag, hostId, NOTHING } from '../model/names.ts';
 import { passedEntries } from '../model/passed-entries.ts';
 import { DEFAULT_SETTINGS } from '../model/profile.ts';
 import { pathEntries } from '../model/path-entries.ts';
-import { hasRegex, regexEntries } from '../model/regex-entries.ts';
-import { type SplitTarget, splitValue } from '../model/split-value.ts';
+import { hasRegex, type HostEntries, regexEntries } from '../model/regex-entries.ts';
+import { routeValue, type SplitTarget } from '../model/route-value.ts';
 import { SHARE_UNITS } from '../../../lib/split/types.ts';
 import { Backends, type Wanted } from './backends.ts';
 import { Certificates } from './certificates.ts';
@@ -41,13 +41,16 @@ export interface PlannerOptions {
 
 interface HostState {
   readonly host: Host;
-  /** By map: what the host's paths are there. */
-  readonly maps: ReadonlyMap<MapName, ReadonlyMap<string, string>>;
+  readonly maps: HostEntries['maps'];
+  /** Those whose keys stand in the maps now. */
+  placed: HostEntries['maps'];
 }
 
 interface RouteState {
   readonly host: string;
   readonly route: Route;
+  /** What its paths have in path.map. */
+  value: string;
   /** Keys in sticky.map. */
   sticky: ReadonlyMap<string, string>;
 }
@@ -71,6 +74,8 @@ export class Planner {
   readonly #splits = new Map<string, ReadonlyMap<string, RouteSplit>>();
   /** Routes to compute anew, and for whom. */
   #dirty = new Map<string, Owner>();
+  /** Hosts whose entries differ from what the maps hold, and for whom. */
+  #unplaced = new Map<string, Owner>();
   #settled = false;
 
   constructor(options: PlannerOptions) {
@@ -121,6 +126,8 @@ export class Planner {
     }
     for (const [id, owner] of this.#dirty) this.#route(draft, id, owner);
     this.#dirty = new Map();
+    for (const [name, owner] of this.#unplaced) this.#place(draft, name, owner);
+    this.#unplaced = new Map();
     this.#backends.refresh(draft);
     this.#peers.refresh(draft);
     this.#certificates.refresh(draft);
@@ -247,17 +254,17 @@ export class Planner {
       ? passedEntries(id)
       : hasRegex(host.routes)
         ? regexEntries(id, host.routes)
-        : { key: id, maps: new Map([['path', pathEntries(id, host.routes, host.defaultRoute?.id)] as const]) };
-    this.#hosts.set(host.name, { host, maps });
-    this.#putPaths(draft, before?.maps ?? new Map(), maps, owner);
+        : plainEntries(id, host);
+    this.#hosts.set(host.name, { host, maps, placed: before?.placed ?? new Map() });
+    this.#unplaced.set(host.name, owner);
     this.#putHostKey(draft, host.name, key, owner);
     if (!passes) this.#state.put(draft, 'passthrough', host.name, undefined, owner);
     this.#certificates.setOwner(host.name, host.namespace);
     const kept = new Set<string>();
     for (const route of routesOf(host)) {
       kept.add(route.id);
-      const sticky = this.#routes.get(route.id)?.sticky ?? new Map<string, string>();
-      this.#routes.set(route.id, { host: host.name, route, sticky });
+      const { value = '', sticky = new Map<string, string>() } = this.#routes.get(route.id) ?? {};
+      this.#routes.set(route.id, { host: host.name, route, value, sticky });
       this.#dirty.set(route.id, owner);
     }
     for (const { id: gone } of before === undefined ? [] : routesOf(before.host)) {
@@ -270,16 +277,31 @@ export class Planner {
     const before = this.#hosts.get(name);
     if (before === undefined) return;
     this.#hosts.delete(name);
-    this.#putPaths(draft, before.maps, new Map(), owner);
+    this.#unplaced.delete(name);
+    this.#putPaths(draft, before.placed, new Map(), owner);
     this.#putHostKey(draft, name, undefined, owner);
     this.#state.put(draft, 'passthrough', name, undefined, owner);
     this.#certificates.setOwner(name, undefined);
     for (const { id } of routesOf(before.host)) this.#dropRoute(draft, id, owner);
   }
 
-  #putPaths(draft: Draft, before: HostState['maps'], next: HostState['maps'], owner: Owner): void {
+  /** Puts a host's entries into the maps, the values of its routes in them. */
+  #place(draft: Draft, name: string, owner: Owner): void {
+    const state = this.#hosts.get(name);
+    if (state === undefined) return;
+    const maps = [...state.maps].map(([map, entries]) => {
+      const values = [...entries].map(([key, value]) => [key, this.#routes.get(value)?.value ?? value] as const);
+      return [map, new Map(values)] as const;
+    });
+    this.#putPaths(draft, state.placed, new Map(maps), owner);
+    state.placed = state.maps;
+  }
+
+  #putPaths(draft: Draft, before: HostEntries['maps'], next: HostEntries['maps'], owner: Owner): void {
     for (const map of new Set([...before.keys(), ...next.keys()])) {
-      this.#state.replace(draft, map, before.get(map)?.keys() ?? [], next.get(map) ?? new Map(), owner);
+      // What is put last goes first: an entry never stands without those that are more specific.
+      const keys = [...(before.get(map)?.keys() ?? [])].reverse();
+      this.#state.replace(draft, map, keys, next.get(map) ?? new Map(), owner);
     }
   }
 
@@ -301,7 +323,6 @@ export class Planner {
   }
 
   #unsplit(draft: Draft, id: string, state: RouteState, owner: Owner): void {
-    this.#state.put(draft, 'split', id, undefined, owner);
     this.#state.replace(draft, 'sticky', state.sticky.keys(), new Map(), owner);
     state.sticky = new Map();
     this.#peers.mention(draft, id, new Set(), owner);
@@ -358,7 +379,9 @@ export class Planner {
       return backend === undefined ? [] : [{ backend, share }];
     });
     const rest = fallbacks.flatMap((cluster) => backendOf(cluster) ?? []);
-    this.#state.put(draft, 'split', id, splitValue(targets, rest, split?.affinity === true), owner);
+    const value = routeValue(id, targets, rest, split?.affinity === true);
+    if (value !== state.value && !this.#unplaced.has(state.host)) this.#unplaced.set(state.host, owner);
+    state.value = value;
 
     const entries = new Map<string, string>();
     for (const cluster of sticky) {
@@ -368,6 +391,12 @@ export class Planner {
     this.#state.replace(draft, 'sticky', state.sticky.keys(), entries, owner);
     state.sticky = entries;
   }
+}
+
+/** Exact hosts are found by their names at once. */
+function plainEntries(id: string, { name, routes, defaultRoute }: Host): HostEntries {
+  const key = name === ANY_HOST || isWildcard(name) ? id : name;
+  return { key: id, maps: new Map([['path', pathEntries(key, routes, defaultRoute?.id)]]) };
 }
 
 function isPassedThrough({ backendSettings }: Route): boolean {

@@ -98,7 +98,7 @@ test('other settings are another slot, which stands before the route turns to it
     'assigned',
     'server-add',
     'map-set gateway',
-    'map-set split',
+    'map-set path',
     'server-remove',
     'freed',
   ]);

@@ -6,9 +6,9 @@ import { answers, forwarding, framing } from './rules/headers.ts';
 import { loops } from './rules/loops.ts';
 import { normalForm } from './rules/normal-form.ts';
 import { bySni, passedHosts } from './rules/passthrough.ts';
-import { regexHosts, unmarked } from './rules/regex.ts';
-import { elseAnyHost, findHost, findPath } from './rules/routing.ts';
-import { affinityAnswer, draw, targets } from './rules/splitting.ts';
+import { regexHosts } from './rules/regex.ts';
+import { elseAnyHost, findHost, findPath, findRoute, found } from './rules/routing.ts';
+import { affinityAnswer, targets } from './rules/splitting.ts';
 import { clientBehindHops, forwardingBehindHops, hopAcl, onlyHops } from './rules/trusted-hops.ts';
 
 // The fixed set of rules. They hold no name of any host, route, service or cluster: what differs between
@@ -27,14 +27,14 @@ export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners
     ...framing,
     ...loops,
     ...normalForm,
-    ...findHost,
-    ...findPath,
-    ...elseAnyHost,
-    ...draw,
+    ...findRoute,
     ...(hops ? forwardingBehindHops : forwarding),
-    unmarked,
+    found,
+    ...findHost,
+    findPath('txn.host'),
     ...(listeners.tlsPassthrough ? passedHosts : []),
-    ...regexHosts(draw),
+    ...regexHosts,
+    ...elseAnyHost,
     ...targets,
     ...answers,
     ...affinityAnswer(cluster),

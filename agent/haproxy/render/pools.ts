@@ -2,6 +2,7 @@ import { HeadgateError } from '../../../lib/errors.ts';
 import type { CertificateEntry, Link, PeerSlot, Server, Slot } from '../model/desired.ts';
 import { CLIENT_HEADER, files, PROBE_PATH, ROUTE_HEADER } from '../model/names.ts';
 import { indent } from './indent.ts';
+import { ROUTE_ID } from './rules/splitting.ts';
 import { profileLines } from './profile.ts';
 import { serverLine } from './server-line.ts';
 
@@ -32,7 +33,7 @@ export function peersFile(peers: readonly PeerSlot[]): string {
         'option httpchk',
         `http-check send meth GET uri ${PROBE_PATH} ver HTTP/1.1 hdr host gateway.headgate`,
         'http-check expect status 200',
-        `http-request set-header ${ROUTE_HEADER} %[var(txn.route)]`,
+        `http-request set-header ${ROUTE_HEADER} %[${ROUTE_ID}]`,
         `http-request set-header ${CLIENT_HEADER} %[src]`,
       ]),
       ...servers(peer.servers, { kind: 'gateway', serverName: knownName(peer) }),

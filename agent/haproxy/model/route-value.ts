@@ -12,18 +12,23 @@ export interface SplitTarget {
 }
 
 /**
- * The value of split.map: `T1:B1:T2:B2:|F1|F2|!` with cumulative thresholds T, drawn backends B, fallbacks F and
- * the mark of affinity. The last threshold is always SHARE_UNITS, so a share whose target is not there
- * goes to its neighbour. A dead target's share falls to the next one, then to the fallbacks, which begin with the
- * targets themselves, largest first.
- * @returns undefined where there is nowhere to go.
+ * All that a request needs of its route, as one value of path.map: `S|id|D|F1|F2|!`.
+ * S: the one backend of a route that draws nothing; such a route is done with it as long as it lives.
+ * id: the route's, for gateways and affinity.
+ * D: where a bucket is drawn, `T1:B1:T2:B2:` with cumulative thresholds T and backends B. The last threshold is
+ * always SHARE_UNITS, so a share whose target is not there goes to its neighbour.
+ * F: fallbacks. A dead target's share falls to the next one, then to these, which begin with the targets
+ * themselves, largest first. `!`: the mark of affinity.
  */
-export function splitValue(
+export function routeValue(
+  id: string,
   targets: readonly SplitTarget[],
   fallbacks: readonly string[],
   affinity: boolean,
-): string | undefined {
+): string {
   const drawn = targets.filter(({ share }) => share > 0);
+  // A client that comes back brings a bucket, and may be owed another backend than the only one drawn now.
+  const straight = drawn.length === 1 && !affinity ? drawn[0]?.backend : undefined;
   let sum = 0;
   const draws = drawn.map(({ backend, share }, i) => {
     sum += share;
@@ -33,6 +38,6 @@ export function splitValue(
   const rest = [...new Set([...(drawn.length > 1 ? largestFirst : []), ...fallbacks])]
     .filter((backend) => drawn.length !== 1 || backend !== drawn[0]?.backend)
     .slice(0, MAX_FALLBACKS);
-  if (draws.length === 0 && rest.length === 0) return undefined;
-  return `${draws.join('') || ':'}${rest.map((backend) => `|${backend}`).join('')}${affinity ? '|!' : ''}`;
+  const fields = [straight ?? '', id, straight === undefined ? draws.join('') : '', ...rest];
+  return `${fields.join('|')}${affinity ? '|!' : ''}`;
 }
