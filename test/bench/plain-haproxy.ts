@@ -64,10 +64,13 @@ export class PlainHaproxy implements AsyncDisposable {
     ]);
   }
 
-  /** One backend per service, with so many server lines, of which the first are in use and the others wait. */
+  /**
+   * One backend per service, with so many server lines, of which the first are in use and the others wait: those without checks, each of which
+   * would want a file descriptor beside its memory.
+   */
   static async slots(services: number, used: number, slots: number): Promise<PlainHaproxy> {
     const servers = Array.from({ length: slots }, (_, i) =>
-      i < used ? `  server s${i} 127.0.0.${i + 1}:8080 check inter 1h` : `  server s${i} 127.0.0.1:8080 check disabled`,
+      i < used ? `  server s${i} 127.0.0.${i + 1}:8080 check inter 1h` : `  server s${i} 127.0.0.1:8080 disabled`,
     );
     const backends = Array.from({ length: services }, (_, i) => [`backend b${i}`, ...servers]);
     return await PlainHaproxy.#start(['  http-request return status 404', ...backends.flat()]);
