@@ -4,7 +4,7 @@ import { bind } from './bind.ts';
 import { indent } from './indent.ts';
 import { answers, forwarding, framing } from './rules/headers.ts';
 import { loops } from './rules/loops.ts';
-import { normalForm } from './rules/normal-form.ts';
+import { normalForm, plainPath } from './rules/normal-form.ts';
 import { bySni, passedHosts } from './rules/passthrough.ts';
 import { regexHosts } from './rules/regex.ts';
 import { elseAnyHost, findHost, findPath, findRoute, found } from './rules/routing.ts';
@@ -26,10 +26,11 @@ export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners
     ...(hops ? clientBehindHops : []),
     ...framing,
     ...loops,
-    ...normalForm,
+    ...plainPath,
     ...findRoute,
     ...(hops ? forwardingBehindHops : forwarding),
     found,
+    ...normalForm,
     ...findHost,
     findPath('txn.host'),
     ...(listeners.tlsPassthrough ? passedHosts : []),

@@ -2,6 +2,9 @@
 const UNUSUAL = '{ path -m sub // /. % }';
 const WAS_UNUSUAL = '{ var(txn.raw) -m found }';
 
+/** Puts a path that is in its normal form into txn.path. Any other finds no route yet, and so comes to normalForm. */
+export const plainPath = [`http-request set-var(txn.path) path if !${UNUSUAL}`];
+
 /**
  * Puts the normal form of the path into txn.path (as lib/domain/path normalPath) and leaves the request as it came.
  * Normalising takes the query along and refuses "%" that begins no escape, so the query is put aside and such a "%"
