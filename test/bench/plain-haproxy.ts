@@ -65,8 +65,8 @@ export class PlainHaproxy implements AsyncDisposable {
   }
 
   /**
-   * One backend per service, with so many server lines, of which the first are in use and the others wait: those without checks, each of which
-   * would want a file descriptor beside its memory.
+   * One backend per service, with so many server lines, of which the first are in use and the others wait: without
+   * checks, each of which would want a file descriptor beside its memory.
    */
   static async slots(services: number, used: number, slots: number): Promise<PlainHaproxy> {
     const servers = Array.from({ length: slots }, (_, i) =>
