@@ -29,7 +29,7 @@ const REPAIR_EVERY = 30_000;
 const SETTLE_EVERY = 5_000;
 /** The pool is refilled when nothing was applied for so long, or at once when it is nearly dry. */
 const QUIET = 1_000;
-/** Wait before HAProxy is started again, doubled each time until it has lived for STABLE. */
+/** Wait from when HAProxy is seen to have ended until it is started again, doubled each time until one lived for STABLE. */
 const RESTART_BASE = 250;
 const RESTART_CAP = 10_000;
 const STABLE = 60_000;
@@ -54,6 +54,8 @@ export class Keeper {
   #lastWords = '';
   #restarts = 0;
   #startedAt = -Infinity;
+  /** When HAProxy, which has ended, is started again. */
+  #reviveAt: number | undefined;
 
   constructor(options: KeeperOptions) {
     const { mirror, folder, clock, log, signal } = options;
@@ -122,16 +124,24 @@ export class Keeper {
       log.warn('haproxy was started again');
       return;
     }
-    if (now - this.#startedAt >= STABLE) this.#restarts = 0;
-    const wait = this.#restarts === 0 ? 0 : Math.min(RESTART_CAP, RESTART_BASE * 2 ** (this.#restarts - 1));
-    if (now - this.#startedAt < wait) {
-      throw new HeadgateError('HG5004', `HAProxy ended again and is started in ${wait} ms: ${this.#lastWords}`);
+    if (this.#reviveAt === undefined) {
+      if (now - this.#startedAt >= STABLE) this.#restarts = 0;
+      this.#lastWords = await mirror.process.lastWords();
+      this.#reviveAt = now + waitBefore(this.#restarts);
+    }
+    if (now < this.#reviveAt) {
+      throw new HeadgateError('HG5004', `HAProxy ended again and will be started soon: ${this.#lastWords}`);
     }
     this.#restarts++;
-    this.#startedAt = now;
-    this.#mourn(await mirror.process.lastWords());
+    this.#reviveAt = undefined;
     log.warn('haproxy died and is started again', { words: this.#lastWords });
-    await mirror.start();
+    try {
+      await mirror.start();
+    } finally {
+      this.#startedAt = clock.now();
+    }
+    // A start that fails is tried again, and is not another death.
+    this.#mourn(this.#lastWords);
     this.#problem = '';
   }
 
@@ -149,6 +159,7 @@ export class Keeper {
         clock.now() + (mirror.hasFloors ? FLOOR_EVERY : LOOK_EVERY),
         this.#lingering.dueAt ?? Infinity,
         mirror.executor.dueAt ?? Infinity,
+        this.#reviveAt ?? Infinity,
       );
       await this.#sleep(Math.max(1, due - clock.now()));
       if (signal.aborted) return;
@@ -212,4 +223,9 @@ export class Keeper {
     if (planner.sparesLeft > (quiet ? spares / 2 : spares / 8)) return;
     await mirror.carryOut(planner.grow(spares - planner.sparesLeft));
   }
+}
+
+/** @param restarts those before, since HAProxy was stable. */
+function waitBefore(restarts: number): number {
+  return restarts === 0 ? 0 : Math.min(RESTART_CAP, RESTART_BASE * 2 ** (restarts - 1));
 }

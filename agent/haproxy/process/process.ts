@@ -37,6 +37,8 @@ const LOG_LIMIT = 8 << 20;
 /** How long an agent that starts waits for one that runs, in milliseconds. */
 const MASTER_SILENT = 8_000;
 const WORKER_SILENT = 3_000;
+/** The same where nobody listens on the master's socket. A master that reloads keeps it. */
+const MASTER_UNREACHABLE = 1_000;
 
 const LOG_FILE = 'haproxy.log';
 
@@ -106,18 +108,20 @@ export class HaproxyProcess {
     if (this.#table === undefined) return 'none';
     // Perhaps somebody stopped it.
     for (const pid of processesOf(this.#table)) sendSignal(pid, 'SIGCONT');
-    const began = clock.now();
-    for (let served = began; clock.now() - began < MASTER_SILENT && this.alive();) {
-      const worker = await this.refresh().then(
-        (table) => table.worker,
-        () => undefined,
-      );
-      if (worker !== undefined) return 'taken over';
+    const until = clock.now() + MASTER_SILENT;
+    let [served, reached] = [clock.now(), clock.now()];
+    while (clock.now() < until && clock.now() - reached < MASTER_UNREACHABLE && this.alive()) {
+      try {
+        if ((await this.refresh()).worker !== undefined) return 'taken over';
+        reached = clock.now();
+      } catch (error) {
+        if (!isUnreachable(error)) reached = clock.now();
+      }
       if ((await whoServes(join(folder, sockets.worker))) !== undefined) served = clock.now();
       else if (clock.now() - served > WORKER_SILENT) return 'none';
       await clock.sleep(20, signal);
     }
-    return this.alive() ? 'silent' : 'none';
+    return this.alive() && (await whoServes(join(folder, sockets.worker))) !== undefined ? 'silent' : 'none';
   }
 
   /** Reads the table of processes anew. @throws HG5004 where the master does not answer, or runs elsewhere. */
