@@ -1,3 +1,4 @@
+import { X509CertificateGenerator } from '@peculiar/x509';
 import { expect, test } from 'vitest';
 import { caBundle } from './ca-bundle.ts';
 import { certificatePem } from './certificate.fixture.ts';
@@ -15,6 +16,7 @@ test.each([
   ['no PEM', 'must hold 1 to 16 certificates in PEM'],
   [certificatePem.repeat(17), 'must hold 1 to 16 certificates in PEM'],
   ['x'.repeat(65_537), 'must have at most 65536 bytes'],
+  [await longCertificate(14_000), 'must hold certificates of at most 14000 bytes'],
   [block('PRIVATE KEY', SECRET), 'must hold certificates alone, no keys'],
   [certificatePem + block('EC PRIVATE KEY', SECRET), 'must hold certificates alone, no keys'],
   [certificatePem + block('CERTIFICATE', SECRET), 'certificate 2 cannot be read'],
@@ -25,3 +27,16 @@ test.each([
   expect(error?.issues.map((issue) => issue.message)).toEqual([message]);
   expect(JSON.stringify(error)).not.toContain(SECRET);
 });
+
+/** With a name that makes its PEM longer than so many bytes. */
+async function longCertificate(bytes: number): Promise<string> {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
+  const keys = await crypto.subtle.generateKey(algorithm, false, ['sign', 'verify']);
+  const name = `CN=${'x'.repeat(bytes)}`;
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    name,
+    keys,
+    signingAlgorithm: { ...algorithm, hash: 'SHA-256' },
+  });
+  return certificate.toString('pem');
+}

@@ -1,7 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 
-const MOST_BYTES = 64 * 1024;
+/** Bytes of certificates: they go to HAProxy as one runtime command, and with every route that has them. */
+export const MOST_CA_BYTES = 14_000;
+/** Bytes, with what stands around them. */
+const MOST_TEXT = 64 * 1024;
 const MOST_CERTIFICATES = 16;
 const block = /-----BEGIN ([A-Z0-9 ]+)-----[^-]+-----END \1-----/g;
 const remedy = 'write the certificates of the CAs one after another, each from its BEGIN to its END line';
@@ -19,7 +22,7 @@ export const caBundle = z.string().transform((text, context): string => {
 
 /** @returns what is wrong, or the bundle. */
 function readBundle(text: string): string | { readonly pem: string } {
-  if (Buffer.byteLength(text) > MOST_BYTES) return `must have at most ${MOST_BYTES} bytes`;
+  if (Buffer.byteLength(text) > MOST_TEXT) return `must have at most ${MOST_TEXT} bytes`;
   const blocks = [...text.matchAll(block)];
   if (blocks.some(([, label]) => label !== 'CERTIFICATE')) return 'must hold certificates alone, no keys';
   // A block that is not closed, or has a stray dash, is none of those found.
@@ -34,5 +37,6 @@ function readBundle(text: string): string | { readonly pem: string } {
       return `certificate ${at + 1} cannot be read`;
     }
   }
-  return { pem: certificates.join('') };
+  const pem = certificates.join('');
+  return pem.length > MOST_CA_BYTES ? `must hold certificates of at most ${MOST_CA_BYTES} bytes` : { pem };
 }

@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { HeadgateError } from '../../../lib/errors.ts';
+import { MOST_CA_BYTES } from '../../../lib/policy/ca-bundle.ts';
 
 const block = /-----BEGIN ([A-Z0-9 ]+)-----[^-]+-----END \1-----/g;
 
@@ -41,8 +42,8 @@ export function authorityPem(text: string): string {
     throw new HeadgateError('HG1004', 'the CA to verify by cannot be used', { cause: error });
   }
   if (pem === '') throw new HeadgateError('HG1004', 'the CA to verify by holds no certificate');
-  if (pem.length > MAX_PEM) {
-    throw new HeadgateError('HG5005', `the CAs to verify by have more than ${MAX_PEM} bytes`, {
+  if (pem.length > MOST_CA_BYTES) {
+    throw new HeadgateError('HG5005', `the CAs to verify by have more than ${MOST_CA_BYTES} bytes`, {
       remedy: 'name only those that the endpoints’ certificates are issued by',
     });
   }

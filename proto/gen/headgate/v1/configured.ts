@@ -371,8 +371,8 @@ export interface Backend {
 }
 
 /**
- * How HAProxy treats the endpoints of a route. Whatever is absent, zero or empty is the default that
- * docs/field-table.md names. A HAProxy backend is (backend resource, digest of these settings).
+ * How HAProxy treats the endpoints of a route. Whatever is absent, and zero or empty where nothing else is said, is
+ * the default that docs/field-table.md names. A HAProxy backend is (backend resource, digest of these settings).
  */
 export interface BackendSettings {
   readonly protocol: BackendProtocol;
@@ -403,7 +403,7 @@ export interface BackendSettings {
 export interface BackendTls {
   /** Sent as SNI, and the name that the endpoint's certificate must carry. */
   readonly hostname: string;
-  /** PEM of the CAs to verify by; empty: the machine's own. */
+  /** PEM of the CAs to verify by, at most 14,000 bytes; empty: the machine's own. */
   readonly ca: string;
   /** Any certificate will do. */
   readonly insecure: boolean;
@@ -420,8 +420,9 @@ export interface Timeouts {
   readonly tunnelMs: bigint;
 }
 
+/** Absent: 2 attempts, on connections that failed. */
 export interface Retries {
-  /** Further attempts after the first; the last one on another endpoint. */
+  /** Further attempts after the first, each on another endpoint where there is one; 0: none. */
   readonly attempts: number;
   readonly on: readonly RetryOn[];
 }
