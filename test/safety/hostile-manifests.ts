@@ -1,7 +1,11 @@
 import type { TestLeaf } from '../../agent/haproxy/testing/certificates.fixture.ts';
+import { hostileFields } from './hostile-settings.ts';
 import { hostileIn, hostileText, MARK, pick } from './hostile-text.ts';
 
 type Random = () => number;
+
+/** Secret that serves whoever asks for no name of the fleet's. */
+export const DEFAULT_CERTIFICATE = 'd/default';
 
 /** Kubernetes and Headgate objects, each with hostile text in one of its fields or more, and what they refer to. */
 export function hostileManifests(random: Random, count: number, leaf: TestLeaf, loopback = 8080): unknown[] {
@@ -102,6 +106,22 @@ function hostileObject(random: Random, name: string, leaf: TestLeaf, port: numbe
         affinity: { cookie: true, drain: text() },
       }),
     ],
+    () => [ingress(name, host, '/'), policy(name, { targetRefs: [target(name)], ...hostileFields(random, leaf) })],
+    () => [
+      ingress(name, host, '/'),
+      policy(name, { targetRefs: [target(name)], overrides: hostileFields(random, leaf) }),
+    ],
+    () => [
+      ingress(
+        name,
+        host,
+        hostileIn(random, 'regex'),
+        { annotations: { 'headgate.dev/path-regex': pick(random, ['true', 'true', text()]) } },
+        'ImplementationSpecific',
+      ),
+    ],
+    () => [secret('default', spoilt(leaf.certificate), pick(random, [leaf.key, text()]))],
+    () => [secret('default', pick(random, [leaf.certificate, leaf.certificate + text()]), leaf.key)],
     () => [{ apiVersion: text(), kind: text(), metadata: { name: text(), namespace: text() } }],
     () => [
       {
@@ -186,6 +206,10 @@ function secured(name: string, host: string): unknown[] {
 
 function base64(text: string): string {
   return Buffer.from(text).toString('base64');
+}
+
+function target(name: string) {
+  return { group: 'networking.k8s.io', kind: 'Ingress', name };
 }
 
 function policy(name: string, spec: object) {

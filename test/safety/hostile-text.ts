@@ -171,6 +171,22 @@ const shapes = {
     `/a/../${text}/`,
     `/%2e${text}`,
   ],
+  /** Of a header, a cookie or a service of gRPC. */
+  token: (text: string): readonly string[] => [
+    text,
+    `x-${MARK}${text}`,
+    text.replace(/[^A-Za-z0-9_./-]/g, '').slice(0, 128),
+    text.replace(/[^A-Za-z0-9_.-]/g, '').slice(0, 64),
+  ],
+  /** A regular expression over a path. */
+  regex: (text: string): readonly string[] => [
+    text,
+    `/${text}`,
+    `/(${text}|a)*`,
+    `/[${text}]+`,
+    `/${text.replace(/[^\x21-\x7e]/g, '').replace(/[^A-Za-z0-9/]/g, String.raw`\$&`)}`,
+    `/${MARK}/[^/]+(?:${text.replace(/[^A-Za-z0-9|]/g, '')}){1,3}`,
+  ],
   name: (text: string): readonly string[] => [
     text,
     `${MARK}${text}`,

@@ -5,7 +5,7 @@ import { Planner } from '../../agent/haproxy/plan/planner.ts';
 import { commandsFor } from '../../agent/haproxy/render/commands.ts';
 import { renderFiles } from '../../agent/haproxy/render/files.ts';
 import { encodeCommand } from '../../agent/haproxy/runtime/command.ts';
-import { certificate, host, peer, split } from '../../agent/haproxy/testing/resources.fixture.ts';
+import { backend, certificate, endpoints, host, peer, split } from '../../agent/haproxy/testing/resources.fixture.ts';
 import type { TestLeaf } from '../../agent/haproxy/testing/certificates.fixture.ts';
 import { bodyFor } from '../../hub/compile/body-for.ts';
 import { compileHost } from '../../hub/compile/compile-host.ts';
@@ -13,6 +13,7 @@ import { checkReport } from '../../hub/ingest/check-report.ts';
 import { encodeStoredReport } from '../../hub/ingest/stored-report.ts';
 import { keys } from '../../hub/store/keys.ts';
 import type { Entry } from '../../hub/store/store.ts';
+import { readPathRegex } from '../../lib/domain/path-regex/path-regex.ts';
 import { parseManifests } from '../../lib/manifest/parse.ts';
 import { type Resource, resource } from '../../lib/sync/index.ts';
 import {
@@ -27,7 +28,8 @@ import {
 } from '../../proto/gen/headgate/v1/configured.ts';
 import { fleetOf } from '../hub/small-fleet.ts';
 import { hostileIn, hostileText, MARK, pick, randomFrom } from './hostile-text.ts';
-import { hostileManifests } from './hostile-manifests.ts';
+import { DEFAULT_CERTIFICATE, hostileManifests } from './hostile-manifests.ts';
+import { hostileSettings } from './hostile-settings.ts';
 import { faultsOfCommands, faultsOfFiles } from './rendered.ts';
 
 export interface FuzzOutcome {
@@ -49,7 +51,7 @@ const fixed: Fixed = {
     https: '127.0.0.1:443',
     gateway: '127.0.0.1:7444',
     proxyProtocol: false,
-    tlsPassthrough: false,
+    tlsPassthrough: true,
   },
   gatewayCertificate: 'gateway\n',
   gatewayCa: 'ca\n',
@@ -63,14 +65,21 @@ export function fuzzManifests(cases: number, seed: number, leaf: TestLeaf): Fuzz
   return rounds(cases, seed, (random) => {
     const texts = hostileManifests(random, PER_ROUND, leaf);
     const { documents } = parseManifests(texts.map((one) => JSON.stringify(one)).join('\n---\n'), 'f.yaml');
-    const { report, own } = new Translator({ folder: true }).apply({ set: documents }, Date.now());
+    const { report, own } = new Translator({ folder: true, defaultCertificate: DEFAULT_CERTIFICATE }).apply(
+      { set: documents },
+      Date.now(),
+    );
     return [...compiled(report.upserts), ...own.upserts];
   });
 }
 
 /** Bodies as only a hub or relay gone bad would send them, straight to the node agent. */
 export function fuzzBodies(cases: number, seed: number, leaf: TestLeaf): FuzzOutcome {
-  return rounds(cases, seed, (random) => Array.from({ length: PER_ROUND }, () => hostileBody(random, leaf)));
+  return rounds(cases, seed, (random) => [
+    backend('d/web/80'),
+    endpoints('d/web', 8080, ['127.0.0.1', '::1']),
+    ...Array.from({ length: PER_ROUND }, () => hostileBody(random, leaf)),
+  ]);
 }
 
 function rounds(cases: number, seed: number, make: (random: () => number) => readonly Resource[]): FuzzOutcome {
@@ -82,13 +91,16 @@ function rounds(cases: number, seed: number, make: (random: () => number) => rea
     const planner = newPlanner();
     const change = planner.apply({ upserts, removals: [] });
     taken += upserts.length - change.rejections.length;
+    const files = renderFiles(planner.desired, fixed);
     const back = newChange(planner, upserts);
+    const left = renderFiles(planner.desired, fixed);
     const wrong = [
-      ...faultsOfFiles(renderFiles(planner.desired, fixed), plain),
+      ...faultsOfFiles(files, plain),
+      ...faultsOfFiles(left, plain),
       ...faultsOfChange(change),
       ...faultsOfChange(back),
       ...change.rejections.filter(({ code }) => code === 'HG9001').map(({ message }) => `our own mistake: ${message}`),
-      ...strays(renderFiles(planner.desired, fixed)),
+      ...strays(files),
     ];
     faults.push(...wrong.map((fault) => `round ${seed + round}: ${fault}`));
   }
@@ -120,8 +132,9 @@ function faultsOfChange(change: Change): string[] {
   }
 }
 
-/** Hosts, paths and names of other clusters: what stands there is held to its form line by line. */
-const MAY_HOLD_NAMES = /^(?:maps\/(?:host|wildcard|path|peer)\.map|certs\/crt-list\.txt|conf\/60-peers\.cfg)$/;
+/** Hosts, paths, expressions, names of other clusters and what settings are made of: what stands there is held to its form line by line. */
+const MAY_HOLD_NAMES =
+  /^(?:maps\/(?:host|wildcard|path|peer|passthrough|regex(?:-\d\d)?)\.map|certs\/crt-list\.txt|conf\/(?:50-slots-\d{4}|60-peers)\.cfg)$/;
 
 function strays(files: ReadonlyMap<string, string>): string[] {
   return [...files]
@@ -160,6 +173,17 @@ function compiled(reports: readonly Resource[]): Resource[] {
   });
 }
 
+/** Mostly as the hub writes it: anything else is refused at once. */
+function hostileRegex(random: () => number): string {
+  const source = hostileIn(random, 'regex');
+  if (random() < 0.2) return source;
+  try {
+    return readPathRegex(source).text;
+  } catch {
+    return source;
+  }
+}
+
 function hostileBody(random: () => number, leaf: TestLeaf): Resource {
   const text = (): string => hostileText(random);
   const name = (): string => hostileIn(random, 'name');
@@ -174,6 +198,22 @@ function hostileBody(random: () => number, leaf: TestLeaf): Resource {
           at: { [pick(random, [CLUSTER, text()])]: `${name()}/${name()}/80` },
         },
       ]),
+    () =>
+      host(pick(random, [hostName(), `${MARK}.example`]), [
+        { path: '/', at: { eu: 'd/web/80' }, settings: hostileSettings(random, leaf) },
+      ]),
+    () =>
+      host(`${MARK}-${Math.floor(random() * 1_000)}.example`, [
+        { path: '/', at: { eu: 'd/web/80' }, settings: hostileSettings(random, leaf) },
+      ]),
+    () => {
+      const expressions = Array.from({ length: 1 + Math.floor(random() * 3) }, () => hostileRegex(random));
+      return host(
+        pick(random, [hostName(), `*.${MARK}.example`, '*']),
+        [...new Set(expressions)].map((path) => ({ path, regex: true, at: { eu: 'd/web/80' } })),
+      );
+    },
+    () => certificate(`${name()}/${name()}`, [hostName()].slice(0, Math.floor(random() * 2)), leaf, true),
     () => host(`${MARK}.example`, [{ path: hostileIn(random, 'path'), at: { eu: `d/${name()}/${name()}` } }]),
     () =>
       split(hostName(), [

@@ -47,6 +47,7 @@ export function faultsOfFiles(files: ReadonlyMap<string, string>, plain: Readonl
     }
   };
   for (const [name, text] of files) {
+    if (plain.get(name) === text) continue;
     const map = /^maps\/([a-z]+)\.map$/.exec(name)?.[1];
     const form = map === undefined ? undefined : mapLines[map];
     if (form !== undefined) lines(name, text, (line) => form.test(line));
@@ -59,8 +60,8 @@ export function faultsOfFiles(files: ReadonlyMap<string, string>, plain: Readonl
         faults.push(`${name}: other sections`);
     } else if (name === 'certs/crt-list.txt') lines(name, text, (line) => line === DEFAULT_LINE || CRT_LINE.test(line));
     else if (/^certs\/(?:c-[0-9a-f]{16}|ca-[0-9a-f]{16}|default)\.pem$/.test(name)) {
-      if (!PEM.test(text) && plain.get(name) !== text) faults.push(`${name}: no plain PEM`);
-    } else if (plain.get(name) !== text) faults.push(`${name}: changed`);
+      if (!PEM.test(text)) faults.push(`${name}: no plain PEM`);
+    } else faults.push(`${name}: changed`);
   }
   for (const name of plain.keys()) if (!files.has(name)) faults.push(`${name}: gone`);
   return [...faults, ...faultsOfNumbers(files)];
