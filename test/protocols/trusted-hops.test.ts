@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { host, split } from '../../agent/haproxy/testing/resources.fixture.ts';
+import { fetchAnswer } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { type StrictBackend, strictBackend, valuesOf } from '../safety/strict-backend.ts';
 import { TwoRigs, type Way, ways } from './two-rigs.fixture.ts';
 
@@ -81,6 +83,31 @@ test.each(ways)('scheme, host and port are a trusted hop’s to say, the rest is
   expect(of('x-forwarded-proto')).toEqual(['https', 'http']);
   expect(of('x-forwarded-host')).toEqual(['shop.example', way]);
   expect(of('x-forwarded-port')).toEqual(['443', String(plain.eu.http)]);
+});
+
+test('the cookie of affinity is Secure where the client speaks TLS, be it with a trusted hop', async () => {
+  const shares = [{ cluster: 'eu', share: 100_000 }];
+  await plain.eu.apply({
+    upserts: [
+      host('sticky.example', [{ path: '/', at: { eu: 'd/pod/80' } }]),
+      split('sticky.example', [{ path: '/', shares, affinity: true, sticky: ['eu'] }]),
+    ],
+    removals: [],
+  });
+  const secure = async (from: string, proto: readonly string[]) => {
+    const lines = ['Host: sticky.example', ...proto.map((one) => `X-Forwarded-Proto: ${one}`), 'Connection: close'];
+    const answer = await send(plain.eu.http, from, `GET / HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
+    return (
+      /^set-cookie: headgate=\S+; Path=\/; HttpOnly; SameSite=Lax(; Secure)?\r$/im.exec(answer)?.[1] === '; Secure'
+    );
+  };
+  expect(await secure(HOP, ['https'])).toBe(true);
+  expect(await secure(HOP, ['http'])).toBe(false);
+  expect(await secure(HOP, [])).toBe(false);
+  expect(await secure(STRANGER, ['https'])).toBe(false);
+  const overTls = await fetchAnswer({ port: plain.eu.https, tls: true, headers: { host: 'sticky.example' } });
+  expect(String(overTls.headers['set-cookie'])).toContain('; Secure');
+  pod.take();
 });
 
 test('a request on a connection says nothing of the next', async () => {

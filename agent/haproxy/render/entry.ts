@@ -9,7 +9,7 @@ import { bySni, passedHosts } from './rules/passthrough.ts';
 import { regexHosts } from './rules/regex.ts';
 import { elseAnyHost, findHost, findPath, findRoute, found } from './rules/routing.ts';
 import { affinityAnswer, targets } from './rules/splitting.ts';
-import { clientBehindHops, forwardingBehindHops, hopAcl, onlyHops } from './rules/trusted-hops.ts';
+import { clientBehindHops, forwardingBehindHops, hopAcl, onlyHops, secureBehindHops } from './rules/trusted-hops.ts';
 
 // The fixed set of rules. They hold no name of any host, route, service or cluster: what differs between
 // configurations is in the maps. Rules are ordered so that a plain request meets few of them.
@@ -38,7 +38,7 @@ export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners
     ...elseAnyHost,
     ...targets,
     ...answers,
-    ...affinityAnswer(cluster),
+    ...affinityAnswer(cluster, hops ? secureBehindHops : 'ssl_fc'),
   ];
   if (!listeners.tlsPassthrough) {
     return [

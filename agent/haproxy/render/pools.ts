@@ -28,8 +28,14 @@ export function peersFile(peers: readonly PeerSlot[]): string {
       `backend ${peer.name}`,
       ...indent([
         'http-reuse always',
-        // How long an answer may take is the other gateway's to say.
+        // How long an answer may take, and a tunnel be silent, is the other gateway's to say.
         'timeout server 10m',
+        'timeout tunnel 24h',
+        // A node that vanished ends its tunnels all the same.
+        'option srvtcpka',
+        'srvtcpka-idle 60s',
+        'srvtcpka-intvl 10s',
+        'srvtcpka-cnt 3',
         'option httpchk',
         `http-check send meth GET uri ${PROBE_PATH} ver HTTP/1.1 hdr host gateway.headgate`,
         'http-check expect status 200',

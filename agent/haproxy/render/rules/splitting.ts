@@ -53,10 +53,13 @@ export const targets = [
   `default_backend ${NOTHING}`,
 ];
 
-/** Tells a client where it went, where the route wants it back there. */
-export function affinityAnswer(cluster: string): string[] {
+/**
+ * Tells a client where it went, where the route wants it back there.
+ * @param secure a sample that is true where the client speaks TLS.
+ */
+export function affinityAnswer(cluster: string, secure: string): string[] {
   const tag = `%[be_name,map_str(${mapFile('tag')},${clusterTag(cluster)})]`;
-  const cookie = `${AFFINITY_COOKIE}=${tag}.%[var(txn.bucket)]; Path=/; HttpOnly; SameSite=Lax%[ssl_fc,iif(; Secure,)]`;
+  const cookie = `${AFFINITY_COOKIE}=${tag}.%[var(txn.bucket)]; Path=/; HttpOnly; SameSite=Lax%[${secure},iif(; Secure,)]`;
   // A client that went where its cookie says keeps it.
   return [`http-response add-header set-cookie "${cookie}" if ${AFFINITY} !{ be_name,strcmp(txn.sticky) eq 0 }`];
 }

@@ -24,10 +24,16 @@ export const onlyHops = 'tcp-request connection reject if { src -m found } !trus
  */
 export const clientBehindHops = [
   'http-request set-var(txn.hop) src if trusted-hop',
-  ...Array.from({ length: DEPTH }, (_, i) => i + 1).flatMap((n) => [
-    `http-request set-var(txn.told${n}) req.hdr_ip(x-forwarded-for,-${n}) if ${n === 1 ? '' : `{ var(txn.told${n - 1}) -m found } `}trusted-hop`,
-    `http-request set-src var(txn.told${n}) if { var(txn.told${n}) -m found }`,
-  ]),
+  ...Array.from({ length: DEPTH }, (_, i) => i + 1).flatMap((n) => {
+    const told = `{ var(txn.told${n}) -m found }`;
+    const before = n === 1 ? '' : `{ var(txn.told${n - 1}) -m found } `;
+    return [
+      `http-request set-var(txn.told${n}) req.hdr_ip(x-forwarded-for,-${n}) if ${before}trusted-hop`,
+      // IPv6 as it is written with a port, which hdr_ip does not read. The mask keeps all, and makes an address of text.
+      `http-request set-var(txn.told${n}) req.hdr(x-forwarded-for,-${n}),bytes(1),field(1,]),ipmask(32,128) if ${before}trusted-hop !${told} { req.hdr(x-forwarded-for,-${n}) -m beg [ }`,
+      `http-request set-src var(txn.told${n}) if ${told}`,
+    ];
+  }),
 ];
 
 /**
@@ -44,4 +50,8 @@ export const forwardingBehindHops = [
   'http-request add-header x-forwarded-proto %[ssl_fc,iif(https,http)] if !{ req.fhdr(x-forwarded-proto) -m found }',
   'http-request add-header x-forwarded-host %[req.fhdr(host)] if !{ req.fhdr(x-forwarded-host) -m found }',
   'http-request add-header x-forwarded-port %[dst_port] if !{ req.fhdr(x-forwarded-port) -m found }',
+  'http-request set-var(txn.secure) bool(true) if { req.fhdr(x-forwarded-proto) -m str -i https }',
 ];
+
+/** Whether the client speaks TLS, be it with a trusted hop; for cookies. */
+export const secureBehindHops = 'var(txn.secure)';
