@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, haproxyBinary } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { ask } from './haproxy-socket.ts';
@@ -15,6 +15,8 @@ const common = (folder: string): string[] => [
   'global',
   `  stats socket unix@${join(folder, 'worker.sock')} mode 600 level admin`,
   '  nbthread 1',
+  // As in a rendered one.
+  '  tune.pattern.cache-size 0',
   'defaults',
   '  mode http',
   '  balance roundrobin',
@@ -74,6 +76,30 @@ export class PlainHaproxy implements AsyncDisposable {
     );
     const backends = Array.from({ length: services }, (_, i) => [`backend b${i}`, ...servers]);
     return await PlainHaproxy.#start(['  http-request return status 404', ...backends.flat()]);
+  }
+
+  /**
+   * Runs these files in a folder of its own.
+   * @param configuration what `-f` is given. @param sections of `haproxy.cfg` behind the common ones, where it is that.
+   */
+  static async of(
+    port: number,
+    configuration: string,
+    files: ReadonlyMap<string, string>,
+    sections: readonly string[] = [],
+  ): Promise<PlainHaproxy> {
+    const folder = await mkdtemp(join(tmpdir(), 'hb-'));
+    await mkdir(join(folder, 'run'));
+    for (const [name, text] of files) {
+      await mkdir(dirname(join(folder, name)), { recursive: true });
+      await writeFile(join(folder, name), text);
+    }
+    if (sections.length > 0)
+      await writeFile(join(folder, configuration), [...common(folder), ...sections, ''].join('\n'));
+    const child = spawn(haproxyBinary, ['-db', '-f', configuration], { cwd: folder, stdio: 'ignore' });
+    const haproxy = new PlainHaproxy(port, child, folder);
+    await listens(port, child);
+    return haproxy;
   }
 
   static async #start(rules: readonly string[]): Promise<PlainHaproxy> {

@@ -17,15 +17,18 @@ export interface WrkResult {
 /** Requests are made before the clock starts, so that wrk's own work is the same for every target. */
 const script = `
 local count = tonumber(os.getenv("BENCH_HOSTS"))
+local skewed = os.getenv("BENCH_SKEWED") == "1"
 local requests = {}
 function init()
-  for i = 1, math.min(count, 10000) do
-    local host = "h" .. (i - 1) .. ".bench.example"
+  local distinct = math.min(count, 10000)
+  for i = 1, distinct do
+    local host = "h" .. math.floor((i - 1) * count / distinct) .. ".bench.example"
     requests[i] = wrk.format("GET", "/shop/item?id=" .. i, { ["Host"] = host })
   end
   math.randomseed(1)
 end
 function request()
+  if skewed then return requests[math.floor(#requests ^ math.random())] end
   return requests[math.random(#requests)]
 end
 function done(summary, latency)
@@ -35,7 +38,7 @@ function done(summary, latency)
 end
 `;
 
-/** wrk of one thread against hosts `h0.bench.example` and on, each as likely. */
+/** wrk of one thread against hosts `h0.bench.example` and on, 10,000 of them at most. */
 export class Wrk {
   readonly #script: string;
 
@@ -50,11 +53,12 @@ export class Wrk {
     return new Wrk(path);
   }
 
-  async run(port: number, hosts: number, seconds: number, connections: number): Promise<WrkResult> {
+  /** @param skewed whether the n-th host is asked for 1/n as often as the first (Zipf), or each as often as any. */
+  async run(port: number, hosts: number, seconds: number, connections: number, skewed = false): Promise<WrkResult> {
     const { stdout } = await run(
       'wrk',
       ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', this.#script, `http://127.0.0.1:${port}/`],
-      { env: { ...process.env, BENCH_HOSTS: String(hosts) } },
+      { env: { ...process.env, BENCH_HOSTS: String(hosts), BENCH_SKEWED: skewed ? '1' : '0' } },
     );
     const [, requests, failed, p50, p99] = (/RESULT (\d+) (\d+) (\d+) (\d+)/.exec(stdout) ?? []).map(Number);
     if (requests === undefined || failed === undefined || p50 === undefined || p99 === undefined)

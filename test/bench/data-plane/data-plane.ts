@@ -5,6 +5,15 @@ import { changeRate } from './change-rate.ts';
 import { coldStart } from './cold-start.ts';
 import { hitlessChange } from './hitless.ts';
 import { memory } from './memory.ts';
+import { shapes } from './shapes.ts';
 
 /** `data-plane` runs all of these, `data-plane:<part>` one. */
-export const dataPlane: readonly Bench[] = [memory, changeLive, hitlessChange, changeRate, coldStart, agentMemory];
+export const dataPlane: readonly Bench[] = [
+  shapes,
+  memory,
+  changeLive,
+  hitlessChange,
+  changeRate,
+  coldStart,
+  agentMemory,
+];
