@@ -126,23 +126,25 @@ export class Keeper {
     }
     if (this.#reviveAt === undefined) {
       if (now - this.#startedAt >= STABLE) this.#restarts = 0;
-      this.#lastWords = await mirror.process.lastWords();
+      this.#mourn(await mirror.process.lastWords());
       this.#reviveAt = now + waitBefore(this.#restarts);
     }
     if (now < this.#reviveAt) {
       throw new HeadgateError('HG5004', `HAProxy ended again and will be started soon: ${this.#lastWords}`);
     }
     this.#restarts++;
-    this.#reviveAt = undefined;
     log.warn('haproxy died and is started again', { words: this.#lastWords });
     try {
       await mirror.start();
+      this.#reviveAt = undefined;
+      this.#problem = '';
+    } catch (error) {
+      // It is still the same death.
+      this.#reviveAt = clock.now() + waitBefore(this.#restarts);
+      throw error;
     } finally {
       this.#startedAt = clock.now();
     }
-    // A start that fails is tried again, and is not another death.
-    this.#mourn(this.#lastWords);
-    this.#problem = '';
   }
 
   #mourn(words: string): void {
@@ -195,8 +197,10 @@ export class Keeper {
       await mirror.replace(lost.part === 'worker' && !lost.unreachable);
       this.#pulse.forget();
     }
-    if (mirror.process.alive()) await mirror.process.refresh();
-    else await this.revive();
+    if (mirror.process.alive()) {
+      this.#reviveAt = undefined;
+      await mirror.process.refresh();
+    } else await this.revive();
     if (mirror.isBehind || mirror.isStranger || now - this.#repairedAt >= REPAIR_EVERY) {
       await mirror.repair();
       await mirror.process.trimLog();

@@ -42,6 +42,8 @@ export type ReloadReason = (typeof reloadReasons)[number];
 
 /** Milliseconds between two reloads for new settings. */
 const SETTINGS_APART = 5_000;
+/** Milliseconds that a worker gets to answer when it is first talked to. */
+const ANSWERS_WITHIN = 5_000;
 /** Resources that a log line names. */
 const NAMED = 20;
 
@@ -162,15 +164,25 @@ export class Mirror {
       log.info('waiting for haproxy to be started', { folder });
       await this.process.start(signal);
     }
+    try {
+      await this.#takeOver(before, changed.has('gateway/ca.pem'));
+    } catch (error) {
+      if (external || signal.aborted || (await this.process.answers())) throw error;
+      log.warn('haproxy fell silent and is replaced', { error });
+      await this.replace(true);
+    }
+  }
+
+  async #takeOver(before: HaproxyState | undefined, withCa: boolean): Promise<void> {
     await this.#connect();
     // Whose they were, the agent before this one knew.
     await this.#count();
     this.#counters.leaveBehind();
     if (before?.loaded !== this.#loaded()) await this.reload('configuration');
-    else if (changed.has('gateway/ca.pem')) await this.reload('gateway-ca');
+    else if (withCa) await this.reload('gateway-ca');
     else await this.repair();
     await this.saveState();
-    log.info('haproxy taken over', { pid: this.process.pid });
+    this.#options.log.info('haproxy taken over', { pid: this.process.pid });
   }
 
   /** Lays out the files for a HAProxy that somebody else will start. */
@@ -438,23 +450,21 @@ export class Mirror {
     return hash('sha256', renderFile(this.#options.planner.desired, this.#fixed, files.base) ?? '', 'hex');
   }
 
-  /** Talks to the worker that the master names: for a moment after a reload the old one may still answer. */
+  /** Talks to the worker that the master names. */
   async #connect(): Promise<void> {
     const { clock, signal } = this.#options;
-    for (let attempt = 0; ; attempt++) {
-      this.#client.reset();
-      const worker = (await this.process.refresh()).worker;
-      try {
-        const pid = Number(/^Pid: (\d+)$/m.exec(await this.#client.ask('show info'))?.[1]);
-        if (pid === worker) {
-          this.#worker = worker;
-          this.executor.takeOver([]);
-          return;
-        }
-      } catch (error) {
-        if (attempt >= 100) throw error;
+    this.#client.reset();
+    for (const until = clock.now() + ANSWERS_WITHIN; ;) {
+      const table = await this.process.refresh();
+      if (await this.process.isServed(table)) {
+        this.#worker = table.worker;
+        this.#client.reset();
+        this.executor.takeOver([]);
+        return;
       }
-      if (attempt >= 100) throw new HeadgateError('HG5004', `HAProxy's worker ${String(worker)} does not answer`);
+      if (clock.now() >= until) {
+        throw new HeadgateError('HG5004', `HAProxy's worker ${String(table.worker)} does not answer`);
+      }
       await clock.sleep(20, signal);
     }
   }

@@ -117,11 +117,11 @@ export class HaproxyProcess {
       } catch (error) {
         if (!isUnreachable(error)) reached = clock.now();
       }
-      if ((await whoServes(join(folder, sockets.worker))) !== undefined) served = clock.now();
+      if (await this.answers()) served = clock.now();
       else if (clock.now() - served > WORKER_SILENT) return 'none';
       await clock.sleep(20, signal);
     }
-    return this.alive() && (await whoServes(join(folder, sockets.worker))) !== undefined ? 'silent' : 'none';
+    return this.alive() && (await this.answers()) ? 'silent' : 'none';
   }
 
   /** Reads the table of processes anew. @throws HG5004 where the master does not answer, or runs elsewhere. */
@@ -156,7 +156,7 @@ export class HaproxyProcess {
       if (this.external)
         await this.#await(
           signal,
-          (table) => this.#isServed(table),
+          (table) => this.isServed(table),
           () => false,
         );
       else await this.#start(signal);
@@ -189,7 +189,7 @@ export class HaproxyProcess {
       child.unref();
       await this.#await(
         signal,
-        (table) => this.#isServed(table),
+        (table) => this.isServed(table),
         () => ended,
       );
       try {
@@ -326,9 +326,24 @@ export class HaproxyProcess {
     throw new HeadgateError('HG5004', this.external ? 'nobody has started HAProxy' : 'HAProxy has no worker');
   }
 
-  /** 3.x lists a worker that still reads its configuration and may yet refuse it. */
-  async #isServed({ worker }: ProcessTable): Promise<boolean> {
-    return worker !== undefined && (await whoServes(join(this.#options.folder, sockets.worker))) === worker;
+  /**
+   * Whether the master's worker answers. 3.x lists one that still reads its configuration and may yet refuse it, and for
+   * a moment after a reload the old one may still answer.
+   */
+  async isServed({ worker }: ProcessTable): Promise<boolean> {
+    return worker !== undefined && (await this.#whoServes()) === worker;
+  }
+
+  /** Whether any worker answers, the master's or not. */
+  async answers(): Promise<boolean> {
+    return (await this.#whoServes()) !== undefined;
+  }
+
+  /** @returns the pid of the worker that answers. */
+  async #whoServes(): Promise<number | undefined> {
+    const reply = await askOnce(join(this.#options.folder, sockets.worker), 'show info', 500).catch(() => '');
+    const pid = /^Pid: (\d+)$/m.exec(reply)?.[1];
+    return pid === undefined ? undefined : Number(pid);
   }
 
   async #logSize(): Promise<number> {
@@ -343,13 +358,6 @@ export class HaproxyProcess {
 
 function processesOf({ master, worker, oldWorkers }: ProcessTable): readonly number[] {
   return [master, ...(worker === undefined ? [] : [worker]), ...oldWorkers];
-}
-
-/** @returns the pid of the worker that answers there. */
-async function whoServes(path: string): Promise<number | undefined> {
-  const reply = await askOnce(path, 'show info', 500).catch(() => '');
-  const pid = /^Pid: (\d+)$/m.exec(reply)?.[1];
-  return pid === undefined ? undefined : Number(pid);
 }
 
 /** Nobody listens on the socket, or it is not there. */
