@@ -28,7 +28,7 @@ function init()
   math.randomseed(1)
 end
 function request()
-  if skewed then return requests[math.floor(#requests ^ math.random())] end
+  if skewed then return requests[math.floor((#requests) ^ math.random())] end
   return requests[math.random(#requests)]
 end
 function done(summary, latency)
