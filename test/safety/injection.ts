@@ -111,6 +111,8 @@ function newPlanner(): Planner {
   const none = new Map<string, number>();
   return new Planner({
     cluster: CLUSTER,
+    tlsPassthrough: true,
+    selfMadeCertificate: fixed.defaultCertificate,
     assignments: { slots: 128, profiles: [], peerSlots: 64, backends: none, peers: none },
   });
 }
