@@ -73,10 +73,6 @@ export class Pools {
     return { slots: this.#state.slots.length, profiles: runs(this.#state.slots), backends };
   }
 
-  placeOf(id: string, key: string): number | undefined {
-    return this.#pools.get(id)?.pool.placeOf(key);
-  }
-
   /** Spares of a profile. */
   freeOf(id: string): number {
     return this.#pools.get(id)?.pool.free ?? 0;

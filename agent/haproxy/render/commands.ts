@@ -55,7 +55,7 @@ export function setMapEntry(map: MapName, key: string, value: string): Command {
 }
 
 /** A key that is not there counts as deleted. */
-export function deleteMapEntry(map: MapName, key: string): Command {
+function deleteMapEntry(map: MapName, key: string): Command {
   return command(`del map ${mapFile(map)} ${cliArgument(key)}`, /^(?:Key not found\.)?$/);
 }
 
@@ -78,7 +78,7 @@ export function preparedVersion(reply: string): number | undefined {
 }
 
 /** A dynamic server starts in maintenance, without health checks. */
-export function addServer(backend: string, server: Server, link: Link): Command[] {
+function addServer(backend: string, server: Server, link: Link): Command[] {
   const target = `${backend}/${server.name}`;
   const cookie = link.kind === 'endpoint' && link.settings.endpointCookie && !link.settings.passthrough;
   return [
@@ -121,7 +121,7 @@ export function setCertificate(file: string, pem: string): Command[] {
   ];
 }
 
-export function addCertificate(certificate: CertificateEntry): Command[] {
+function addCertificate(certificate: CertificateEntry): Command[] {
   return [
     command(`new ssl cert ${certificate.file}`, /^New empty certificate store/),
     ...setCertificate(certificate.file, certificate.pem),
@@ -129,7 +129,7 @@ export function addCertificate(certificate: CertificateEntry): Command[] {
   ];
 }
 
-export function removeCertificate({ file }: CertificateEntry): Command[] {
+function removeCertificate({ file }: CertificateEntry): Command[] {
   return [
     command(`del ssl crt-list ${files.crtList} ${file}`, /^Entry .* deleted/),
     command(`del ssl cert ${file}`, /^Certificate .* deleted!$/),

@@ -5,7 +5,7 @@ import { logFormatLiteral, word } from './escape.ts';
 import { healthRequest, SERVING } from './grpc-check.ts';
 
 /** Cookie that names an endpoint. */
-export const ENDPOINT_COOKIE = 'headgate-endpoint';
+const ENDPOINT_COOKIE = 'headgate-endpoint';
 
 const causes: Readonly<Record<RetryCause, string>> = {
   'empty-response': 'empty-response',

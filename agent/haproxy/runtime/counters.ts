@@ -90,9 +90,7 @@ export class Counters {
 }
 
 /** Series of slots that only ever grow. `key`: `<metric>` or `<metric>{<labels>`. */
-export function* countersIn(
-  text: string,
-): Generator<{ readonly slot: string; readonly key: string; readonly value: number }> {
+function* countersIn(text: string): Generator<{ readonly slot: string; readonly key: string; readonly value: number }> {
   let counter = false;
   for (const line of text.split('\n')) {
     const type = TYPE.exec(line);

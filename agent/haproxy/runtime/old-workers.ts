@@ -8,7 +8,7 @@ import { encodeCommand } from './command.ts';
  * Maps that say who may do what. A worker that a reload left to end its connections follows their changes as long as
  * it lives; of all else it keeps what it had. It takes no new connections, so certificates are not among it.
  */
-export const followedMaps: ReadonlySet<MapName> = new Set<MapName>(['peer', 'gateway']);
+const followedMaps: ReadonlySet<MapName> = new Set<MapName>(['peer', 'gateway']);
 
 /** Milliseconds; these workers have little to do. */
 const PATIENCE = 2_000;
