@@ -10,6 +10,7 @@ import type { ClusterAgent } from './cluster/cluster-agent.ts';
 import { serveConfigure, serveReport } from './cluster/node-server.ts';
 import { startCluster } from './cluster/start-cluster.ts';
 import type { AgentContext } from './context.ts';
+import { haproxyFolders } from './haproxy/process/haproxy-folder.ts';
 import { AgentIdentity } from './identity/agent-identity.ts';
 import { directoryClusterUid } from './identity/cluster-uid.ts';
 import { registerLinkMetrics } from './metrics.ts';
@@ -89,7 +90,7 @@ async function startRoles(context: AgentContext): Promise<string> {
   const nodeRole = options.roles.has('node') ? await startNode(context) : undefined;
   const clusterAgent = options.roles.has('cluster') ? await startCluster(context) : undefined;
   if (nodeRole !== undefined) context.keep(linkNode(context, nodeRole.agent, clusterAgent));
-  resources.use(await holdPidFile(options.data, log));
+  resources.use(await holdPidFile([options.data, ...(await haproxyFolders(options.data))], log));
   const ops = resources.use(
     await startOps({
       address: options.ops,

@@ -5,18 +5,28 @@ import type { Log } from '../lib/log.ts';
 
 const FILE = 'agent.pid';
 
-/** Says in the data folder which process the agent is, until disposed; `headgate agent stop` reads it. */
-export async function holdPidFile(folder: string, log: Log): Promise<AsyncDisposable> {
-  const file = join(folder, FILE);
-  try {
-    await writeFile(file, `${process.pid}\n`);
-  } catch (error) {
-    // A node that can serve does.
-    log.warn('agent stop will not find this process', { error });
+/**
+ * Says which process the agent is, until disposed; `headgate agent stop` reads it.
+ *
+ * @param folders the first that takes the file has it: the data folder, then HAProxy's
+ */
+export async function holdPidFile(folders: readonly string[], log: Log): Promise<AsyncDisposable> {
+  let [held, trouble]: [string | undefined, unknown] = [undefined, undefined];
+  for (const folder of folders) {
+    try {
+      await writeFile(join(folder, FILE), `${process.pid}\n`);
+      held = folder;
+      break;
+    } catch (error) {
+      trouble = error;
+    }
   }
+  // A node that can serve does.
+  if (held === undefined) log.warn('agent stop will not find this process', { error: trouble });
   return {
     [Symbol.asyncDispose]: async () => {
-      if ((await readPidFile(folder)) === process.pid) await rm(file, { force: true }).catch(() => undefined);
+      if (held === undefined || (await readPidFile(held)) !== process.pid) return;
+      await rm(join(held, FILE), { force: true }).catch(() => undefined);
     },
   };
 }

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 
 import { systemClock } from '../lib/clock.ts';
 import { HeadgateError } from '../lib/errors.ts';
+import { dropSubstitute, haproxyFolders } from './haproxy/process/haproxy-folder.ts';
 import { isAlive, sendSignal, stopHaproxy } from './haproxy/process/stop.ts';
 import { readPidFile } from './pid-file.ts';
 
@@ -16,9 +16,12 @@ const GRACE_MS = 2_000;
  * @throws HG2003 where the agent does not end
  */
 export async function stopAgent(data: string): Promise<void> {
-  const pid = await readPidFile(data);
+  const folders = await haproxyFolders(data);
+  let pid = await readPidFile(data);
+  for (const folder of folders) pid ??= await readPidFile(folder);
   if (pid !== undefined && (await isAgent(pid))) await end(pid, data);
-  await stopHaproxy(join(data, 'haproxy'), GRACE_MS, systemClock);
+  for (const folder of folders) await stopHaproxy(folder, GRACE_MS, systemClock);
+  await dropSubstitute(data);
 }
 
 /** A pid file outlives a crash and pids are used again: only a process that looks like an agent is ended. */

@@ -27,12 +27,11 @@ import { realListeners } from './process/addresses.ts';
 import { ConfigFiles } from './process/config-files.ts';
 import { ownListeners } from './process/own-listeners.ts';
 import { isSelfMade, makeDefaultCertificate } from './process/default-certificate.ts';
-import { showProcesses } from './process/master.ts';
 import { dropSecrets } from './process/memory-folder.ts';
 import { probeHaproxy } from './process/probe.ts';
 import type { HaproxyBuild } from './process/probe.ts';
 import { parseState, STATE_FILE } from './process/state-file.ts';
-import { findNoted, MASTER_SOCKET } from './process/stop.ts';
+import { isRunning } from './process/stop.ts';
 import type { Failure } from './runtime/executor.ts';
 
 /** How the data plane meets the world. */
@@ -400,13 +399,6 @@ class HaproxyDataPlane implements DataPlane {
 
 function machineAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
-}
-
-async function isRunning(folder: string): Promise<boolean> {
-  return await showProcesses(join(folder, MASTER_SOCKET)).then(
-    ({ worker }) => worker !== undefined,
-    async () => (await findNoted(folder)) !== undefined,
-  );
 }
 
 async function culpritsOf(all: readonly Resource[], refusal: Refusal): Promise<readonly Failure[]> {

@@ -83,7 +83,9 @@ export class Keeper {
 
   /** Whether requests can be answered, as far as is known. */
   get serves(): boolean {
-    return this.#options.mirror.serves && this.#pulse.ill?.part !== 'worker';
+    const { ill } = this.#pulse;
+    // A worker whose socket is gone takes requests all the same.
+    return this.#options.mirror.serves && (ill?.part !== 'worker' || ill.unreachable);
   }
 
   /** What went wrong lately and was mended. */
@@ -193,8 +195,8 @@ export class Keeper {
       // A signal does not reach it, and beside a worker that hangs with its listeners another is no help.
       if (mirror.process.external) throw new HeadgateError('HG5004', `${lost.words}; who runs it has to restart it`);
       log.warn('haproxy is replaced', { why: lost.words });
-      this.#mourn(lost.words);
       await mirror.replace(lost.part === 'worker' && !lost.unreachable);
+      this.#mourn(lost.words);
       this.#pulse.forget();
     }
     if (mirror.process.alive()) {

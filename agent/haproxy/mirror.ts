@@ -204,6 +204,7 @@ export class Mirror {
 
   /** Starts HAProxy from the files, after whatever is left of one that died. */
   async start(): Promise<void> {
+    await this.#restoreFiles();
     this.#worker = undefined;
     this.#client.reset();
     this.executor.takeOver([]);
@@ -221,6 +222,7 @@ export class Mirror {
    * its worker hangs, else when its connections have ended.
    */
   async replace(hangs: boolean): Promise<void> {
+    await this.#restoreFiles();
     this.#client.reset();
     this.executor.takeOver([]);
     await this.#writeHealth(NO_HEALTH);

@@ -10,7 +10,8 @@ export function diskWords(error: unknown): string {
   if (hasCode(error, 'ENOSPC', 'EDQUOT')) return 'the disk is full';
   if (hasCode(error, 'EROFS')) return 'it is read-only';
   if (hasCode(error, 'EACCES', 'EPERM')) return 'permission denied';
-  return String(error);
+  if (hasCode(error, 'ENOENT')) return 'it is not there any more';
+  return error instanceof Error && !('code' in error) ? error.message : String(error);
 }
 
 /** A failed file operation in the ledger's folder. */

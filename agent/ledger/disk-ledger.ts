@@ -1,4 +1,4 @@
-import { chmod, mkdir, open } from 'node:fs/promises';
+import { chmod, mkdir, open, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HeadgateError } from '../../lib/errors.ts';
@@ -32,6 +32,8 @@ export class DiskLedger implements Ledger {
   #held: Held | undefined;
   #loaded: Ledger['loaded'] = { from: 'empty', problem: undefined };
   #trouble: string | undefined;
+  /** Whether the journal is no longer where it was. */
+  #gone = false;
   #lock: Disposable | undefined;
   /** `undefined` while the disk takes no writes: the next commit starts a new generation. */
   #journal: Journal | undefined;
@@ -84,7 +86,7 @@ export class DiskLedger implements Ledger {
 
   /** Goes on with the journal that was loaded, without its torn end. */
   async continueJournal({ journalEnd, snapshotSize }: Generation): Promise<void> {
-    const file = await open(join(this.#folder, 'current', 'journal'), 'a', 0o600);
+    const file = await open(this.#journalPath, 'a', 0o600);
     try {
       if ((await file.stat()).size > journalEnd) {
         await file.truncate(journalEnd);
@@ -107,6 +109,15 @@ export class DiskLedger implements Ledger {
       throw new HeadgateError('HG3006', 'a delta from another process holds a type that is local to a node');
     }
     await this.#enqueue(() => this.#append(delta, { epoch: delta.epoch, revision: delta.revision }));
+  }
+
+  async check(): Promise<void> {
+    // What was refused for want of space the next commit tries.
+    if (this.#trouble !== undefined && this.#journal !== undefined && !this.#gone) return;
+    await this.#enqueue(async () => {
+      if (this.#journal === undefined) await this.#newGeneration();
+      else await this.#assertInPlace(this.#journal);
+    }).catch(() => undefined);
   }
 
   async commitLocal(delta: ResourceDelta): Promise<void> {
@@ -135,9 +146,11 @@ export class DiskLedger implements Ledger {
     );
     try {
       await done;
+      if (this.#trouble !== undefined) this.#log.info('the ledger can be written again');
       this.#trouble = undefined;
     } catch (thrown) {
       const error = diskError(this.#folder, thrown);
+      if (this.#trouble === undefined) this.#log.warn('the ledger cannot be written', { error });
       this.#trouble = error.message;
       throw error;
     }
@@ -147,6 +160,7 @@ export class DiskLedger implements Ledger {
     if (delta.upserts.length === 0 && delta.removals.length === 0 && isSame(held ?? this.#held, this.#held)) return;
     const journal = this.#journal ?? (await this.#newGeneration());
     const record = encodeDelta(this.#needSealer(), delta, held);
+    await this.#assertInPlace(journal);
     try {
       await journal.file.appendFile(record);
       await journal.file.datasync();
@@ -157,6 +171,18 @@ export class DiskLedger implements Ledger {
     journal.end += record.length;
     this.#inventory.apply(delta);
     this.#held = held ?? this.#held;
+  }
+
+  /** A disk that was unmounted goes on taking what nobody will find again. */
+  async #assertInPlace({ file }: Journal): Promise<void> {
+    this.#gone = true;
+    const [held, found] = await Promise.all([file.stat(), stat(this.#journalPath)]);
+    if (held.dev !== found.dev || held.ino !== found.ino) throw new Error('another disk is in its place');
+    this.#gone = false;
+  }
+
+  get #journalPath(): string {
+    return join(this.#folder, 'current', 'journal');
   }
 
   /** Takes back a record that failed half-way; where even that fails the journal is given up. */

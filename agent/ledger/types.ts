@@ -13,9 +13,11 @@ export interface Ledger extends AsyncDisposable {
   commit(delta: AcceptedDelta): Promise<void>;
   /** The same for what never travels: types that start with "local-", for example spare assignments. */
   commitLocal(delta: ResourceDelta): Promise<void>;
+  /** Looks whether the disk is there and takes writes; `trouble` then says so. */
+  check(): Promise<void>;
   /** Which generation was loaded, and what was wrong with the other. */
   readonly loaded: { readonly from: 'current' | 'previous' | 'empty'; readonly problem: string | undefined };
-  /** Why the last write failed, in words; undefined since one succeeded. */
+  /** Why the last write failed, in words; undefined since one succeeded or `check` found nothing. */
   readonly trouble: string | undefined;
 }
 

@@ -1,5 +1,3 @@
-import { join } from 'node:path';
-
 import { formatAddress } from '../../lib/config/address.ts';
 import type { DataPlaneOptions, GatewayCredentials } from '../haproxy/data-plane.ts';
 import type { AgentOptions } from '../options.ts';
@@ -12,7 +10,6 @@ export type NodeFlags = Pick<
   AgentOptions,
   | 'cluster'
   | 'node'
-  | 'data'
   | 'haproxy'
   | 'listenHttp'
   | 'listenHttps'
@@ -22,11 +19,17 @@ export type NodeFlags = Pick<
   | 'trustedHops'
 >;
 
-export function dataPlaneOptions(flags: NodeFlags, external: boolean, gateway: GatewayCredentials): DataPlaneOptions {
+/** @param folder HAProxy's */
+export function dataPlaneOptions(
+  flags: NodeFlags,
+  folder: string,
+  external: boolean,
+  gateway: GatewayCredentials,
+): DataPlaneOptions {
   return {
     cluster: flags.cluster,
     node: flags.node,
-    folder: join(flags.data, 'haproxy'),
+    folder,
     haproxy: flags.haproxy,
     external,
     listeners: {

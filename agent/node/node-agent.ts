@@ -29,6 +29,8 @@ export interface NodeAgentOptions {
 
 /** The node's revision goes up at most this often: it is for people, not for the protocol. */
 const INFO_EVERY_MS = 2_000;
+/** Between two looks at the ledger's disk. */
+const CHECK_EVERY_MS = 2_000;
 /** First wait before a transient rejection is tried again; doubles up to the cap. */
 const RETRY_MS = 1_000;
 const RETRY_CAP_MS = 60_000;
@@ -82,6 +84,7 @@ export class NodeAgent {
   /** Retries transient rejections and keeps the node's own word fresh until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
+    let checked = clock.now();
     while (!signal.aborted) {
       try {
         await clock.sleep(RETRY_MS, signal);
@@ -93,6 +96,10 @@ export class NodeAgent {
         this.#enqueue(rejected.key);
       }
       if (clock.now() - this.#informed >= INFO_EVERY_MS) this.#inform();
+      if (clock.now() - checked >= CHECK_EVERY_MS) {
+        checked = clock.now();
+        await this.#options.ledger.check();
+      }
     }
   }
 

@@ -18,7 +18,7 @@ import { dataPlaneOptions, type NodeFlags } from './data-plane-options.ts';
  * @throws HeadgateError HG2003 data folder, or in use by an agent; HG5001 HAProxy; HG5002 it refuses the files
  */
 export async function renderNode(
-  flags: NodeFlags & Pick<AgentOptions, 'keyFile'>,
+  flags: NodeFlags & Pick<AgentOptions, 'data' | 'keyFile'>,
   around: { readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal },
 ): Promise<void> {
   const { data, keyFile = join(data, 'key') } = flags;
@@ -27,7 +27,7 @@ export async function renderNode(
   await using ledger = await openLedger({ folder: join(data, 'ledger'), keyFile, log });
   const identity = await new IdentityFiles(data).load();
   const gateway = identity?.gateway ?? (await nobody(flags.cluster, around.clock));
-  const options = dataPlaneOptions(flags, true, gateway);
+  const options = dataPlaneOptions(flags, join(data, 'haproxy'), true, gateway);
   const verdicts = await renderDataPlane(options, { ...around, log }, ledger.inventory);
   for (const verdict of verdicts) {
     if (verdict.programmed) continue;

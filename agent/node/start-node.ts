@@ -5,6 +5,7 @@ import { VERSION } from '../../lib/version.ts';
 import type { AgentContext } from '../context.ts';
 import type { DataPlane } from '../haproxy/data-plane.ts';
 import { openDataPlane } from '../haproxy/haproxy-data-plane.ts';
+import { chooseHaproxyFolder } from '../haproxy/process/haproxy-folder.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
 import type { Ledger } from '../ledger/types.ts';
 import { registerDataPlaneMetrics, registerDiskMetrics } from '../metrics.ts';
@@ -18,10 +19,14 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
   if (ledger.loaded.problem !== undefined) {
     log.warn('the ledger was damaged', { from: ledger.loaded.from, problem: ledger.loaded.problem });
   }
+  const { folder, problem } = options.haproxyExternal
+    ? { folder: join(options.data, 'haproxy'), problem: undefined }
+    : await chooseHaproxyFolder(options.data);
+  if (problem !== undefined) log.warn('HAProxy is not in the data folder', { folder, problem });
   const dataPlane = resources.use(
     await openDataPlane(
       {
-        ...dataPlaneOptions(options, options.haproxyExternal, identity.current().gateway),
+        ...dataPlaneOptions(options, folder, options.haproxyExternal, identity.current().gateway),
         agentListeners: new Map([
           ...(options.listenNodes === undefined
             ? []
@@ -54,7 +59,10 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
   context.checks.push({
     name: 'haproxy',
     check: () => (dataPlane.status().ready ? undefined : dataPlane.status().reason),
-    note: () => [dataPlane.status().reason, dataPlane.status().note].filter((words) => words !== '').join('; '),
+    note: () => {
+      const { reason, note } = dataPlane.status();
+      return [reason, note, problem ?? ''].filter((words) => words !== '').join('; ');
+    },
   });
   const { http, https, gateway } = dataPlane.status();
   Object.assign(context.fields, { http, https, gateway });

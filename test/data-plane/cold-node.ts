@@ -9,7 +9,7 @@ import { certificate } from '../../agent/haproxy/testing/resources.fixture.ts';
 import { fetchAnswer, haproxyBinary } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { openLedger } from '../../agent/ledger/open-ledger.ts';
 import { ProcessFleet } from '../../cli/demo/process-fleet.ts';
-import { headgate, Program } from '../../cli/demo/processes.ts';
+import { HEADGATE, headgate, Program } from '../../cli/demo/processes.ts';
 import { silentLog } from '../../lib/log.ts';
 import type { Resource } from '../../lib/sync/index.ts';
 
@@ -84,17 +84,18 @@ export class ColdNode implements AsyncDisposable {
     });
   }
 
-  /** Starts the node agent. @returns milliseconds until it was ready, HAProxy included. */
-  async start(): Promise<number> {
+  /** Starts the node agent. @param within a command that becomes the agent in the end. @returns milliseconds until it was ready, HAProxy included. */
+  async start(within: readonly string[] = []): Promise<number> {
     const began = performance.now();
-    await this.#start(['agent', '--cluster', 'eu', '--roles', 'node', '--ops', ANY]);
+    await this.#start(['agent', '--cluster', 'eu', '--roles', 'node', '--ops', ANY], within);
     return performance.now() - began;
   }
 
-  async #start(flags: readonly string[]): Promise<void> {
+  async #start(flags: readonly string[], within: readonly string[] = []): Promise<void> {
     const listeners = ['http', 'https', 'gateway'].flatMap((name) => [`--listen-${name}`, ANY]);
     const own = ['--hub', this.#hub, '--data', this.data, '--haproxy', haproxyBinary];
-    this.agent = await Program.start([...flags, ...listeners, ...own], join(this.#root, 'node.log'));
+    const [command = HEADGATE, ...words] = within.length === 0 ? [] : [...within, HEADGATE];
+    this.agent = await Program.start([...words, ...flags, ...listeners, ...own], join(this.#root, 'node.log'), command);
   }
 
   async status(host: string): Promise<number> {

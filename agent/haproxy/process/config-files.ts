@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HeadgateError } from '../../../lib/errors.ts';
 import { diskWords } from '../../ledger/disk-error.ts';
@@ -17,6 +17,8 @@ export class ConfigFiles {
   #secrets: string;
 
   readonly #shared: boolean;
+  /** Of the folder as it was found: below an unmounted disk another comes to light. */
+  #identity: string | undefined;
 
   /** @param shared HAProxy runs in another mount namespace that has this folder alone in common. */
   constructor(folder: string, shared: boolean) {
@@ -28,11 +30,13 @@ export class ConfigFiles {
   /** Makes the folders. @returns whether those with keys were made now, and so are empty. */
   async prepare(): Promise<boolean> {
     try {
+      await this.#assertSame();
       for (const name of ['conf', 'maps', 'run']) {
         await mkdir(join(this.#folder, name), { recursive: true, mode: 0o700 });
       }
       const { place, isNew } = await placeSecrets(this.#folder, this.#shared);
       this.#secrets = place;
+      this.#identity ??= await identityOf(this.#folder);
       return isNew;
     } catch (error) {
       throw unusable(this.#folder, error);
@@ -46,6 +50,7 @@ export class ConfigFiles {
   /** An undefined text removes the file. */
   async write(changed: Iterable<readonly [name: string, text: string | undefined]>): Promise<void> {
     try {
+      await this.#assertSame();
       await Promise.all([...changed].map(([name, text]) => this.#write(name, text)));
     } catch (error) {
       throw unusable(this.#folder, error);
@@ -65,6 +70,11 @@ export class ConfigFiles {
     return new Set(changed.keys());
   }
 
+  async #assertSame(): Promise<void> {
+    if (this.#identity === undefined || (await identityOf(this.#folder)) === this.#identity) return;
+    throw new Error('another folder is in its place');
+  }
+
   async #write(name: string, text: string | undefined): Promise<void> {
     // The draft too: it must lie on the same file system, and a key on none but that.
     const root = secretFolders.some((folder) => name.startsWith(`${folder}/`)) ? this.#secrets : this.#folder;
@@ -78,6 +88,11 @@ export class ConfigFiles {
     await writeFile(draft, text, { mode: 0o600 });
     await rename(draft, path);
   }
+}
+
+async function identityOf(folder: string): Promise<string> {
+  const { dev, ino } = await stat(folder);
+  return `${dev} ${ino}`;
 }
 
 function unusable(folder: string, cause: unknown): HeadgateError {

@@ -93,7 +93,8 @@ async function linkedPlace(folder: string): Promise<string | undefined> {
   return other === undefined ? place : undefined;
 }
 
-async function memoryRoot(): Promise<string | undefined> {
+/** A place in memory that takes files. */
+export async function memoryRoot(): Promise<string | undefined> {
   for (const root of ['/dev/shm', process.env['XDG_RUNTIME_DIR']]) {
     if (root === undefined || root === '' || !(await isInMemory(root))) continue;
     if (await isWritable(root)) return root;

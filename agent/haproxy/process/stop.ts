@@ -49,6 +49,13 @@ export async function findNoted(folder: string): Promise<ProcessTable | undefine
   }
 }
 
+export async function isRunning(folder: string): Promise<boolean> {
+  return await showProcesses(join(folder, MASTER_SOCKET)).then(
+    ({ worker }) => worker !== undefined,
+    async () => (await findNoted(folder)) !== undefined,
+  );
+}
+
 /**
  * Whether a process of this PID namespace works in a folder. A pid that HAProxy says of itself may be another process's
  * here. Without /proc, as on macOS, it is believed.
