@@ -9,7 +9,7 @@ import { pathEntries } from '../model/path-entries.ts';
 import { DEFAULT_SETTINGS } from '../model/profile.ts';
 import { hasRegex, type HostEntries, regexEntries } from '../model/regex-entries.ts';
 import { routeValue, type SplitTarget } from '../model/route-value.ts';
-import type { Backends, Wanted } from './backends.ts';
+import type { Backends, Wanted } from './backends/backends.ts';
 import type { Certificates } from './certificates.ts';
 import type { Draft } from './draft.ts';
 import type { Peers } from './peers.ts';

@@ -2,7 +2,7 @@ import { HeadgateError } from '../../../lib/errors.ts';
 import type { Resource, ResourceDelta, ResourceKey } from '../../../lib/sync/index.ts';
 import type { Change } from '../model/change.ts';
 import type { Assignments, Desired } from '../model/desired.ts';
-import { Backends } from './backends.ts';
+import { Backends } from './backends/backends.ts';
 import { Certificates } from './certificates.ts';
 import {
   decodeBackend,

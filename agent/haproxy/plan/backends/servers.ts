@@ -1,6 +1,6 @@
-import { type Backend, type Endpoints, EndpointState } from '../../../proto/gen/headgate/v1/configured.ts';
-import type { Server } from '../model/desired.ts';
-import { serverName } from '../model/names.ts';
+import { type Backend, type Endpoints, EndpointState } from '../../../../proto/gen/headgate/v1/configured.ts';
+import type { Server } from '../../model/desired.ts';
+import { serverName } from '../../model/names.ts';
 
 /** HAProxy takes the lower 20 bits of a server's number for its place in a hash; 0 is none. */
 const LAST_ID = 2 ** 20 - 1;

@@ -1,8 +1,8 @@
-import { HeadgateError } from '../../../lib/errors.ts';
-import type { ResourceKey } from '../../../lib/sync/index.ts';
-import type { Backend, BackendSettings, Endpoints } from '../../../proto/gen/headgate/v1/configured.ts';
-import type { Assignments } from '../model/desired.ts';
-import { slotName } from '../model/names.ts';
+import { HeadgateError } from '../../../../lib/errors.ts';
+import type { ResourceKey } from '../../../../lib/sync/index.ts';
+import type { Backend, BackendSettings, Endpoints } from '../../../../proto/gen/headgate/v1/configured.ts';
+import type { Assignments } from '../../model/desired.ts';
+import { slotName } from '../../model/names.ts';
 import {
   backendOfKey,
   DEFAULT_PROFILE_ID,
@@ -11,11 +11,11 @@ import {
   profileId,
   profileOf,
   slotKey,
-} from '../model/profile.ts';
-import type { Draft } from './draft.ts';
+} from '../../model/profile.ts';
+import type { Draft } from '../draft.ts';
 import { Pools } from './pools.ts';
 import { serversOf } from './servers.ts';
-import type { DesiredState } from './state.ts';
+import type { DesiredState } from '../state.ts';
 
 type Owner = ResourceKey | undefined;
 

@@ -1,10 +1,10 @@
-import type { ResourceKey } from '../../../lib/sync/index.ts';
-import type { Assignments, ProfileRun } from '../model/desired.ts';
-import { SLOTS_PER_FILE, slotFile } from '../model/names.ts';
-import { DEFAULT_PROFILE, DEFAULT_PROFILE_ID, type Profile, profileId, profileWords } from '../model/profile.ts';
-import type { Draft } from './draft.ts';
-import { Pool } from './pool.ts';
-import type { DesiredState } from './state.ts';
+import type { ResourceKey } from '../../../../lib/sync/index.ts';
+import type { Assignments, ProfileRun } from '../../model/desired.ts';
+import { SLOTS_PER_FILE, slotFile } from '../../model/names.ts';
+import { DEFAULT_PROFILE, DEFAULT_PROFILE_ID, type Profile, profileId, profileWords } from '../../model/profile.ts';
+import type { Draft } from '../draft.ts';
+import { Pool } from '../pool.ts';
+import type { DesiredState } from '../state.ts';
 
 /** Spares that a profile other than the default gets when it is first wanted; what it has is doubled later. */
 const FIRST_SPARES = 8;
