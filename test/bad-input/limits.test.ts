@@ -1,8 +1,11 @@
-import { generateKeyPairSync, webcrypto } from 'node:crypto';
+import { generateKeyPairSync, KeyObject, webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { askMaster } from '../../agent/haproxy/process/master.ts';
+import { MASTER_SOCKET } from '../../agent/haproxy/process/stop.ts';
 import { x509 } from '../../lib/identity/x509.ts';
 import { handshake } from '../ingress/clients.ts';
 import { testAuthority, type TestAuthority } from '../ingress/certificates.ts';
@@ -69,8 +72,11 @@ async function told(kind: string, name: string, words: string): Promise<{ code: 
   return found;
 }
 
-async function serial(name: string): Promise<string> {
-  const socket = await handshake(cluster.https, { servername: `${name}.example` });
+async function serial(name: string, sigalgs?: string): Promise<string> {
+  const socket = await handshake(cluster.https, {
+    servername: `${name}.example`,
+    ...(sigalgs === undefined ? {} : { sigalgs }),
+  });
   const { serialNumber } = socket.getPeerCertificate();
   socket.destroy();
   return serialNumber;
@@ -172,6 +178,57 @@ describe('certificates', () => {
   });
 });
 
+describe('two certificates for one host', () => {
+  const elliptic = 'ecdsa_secp256r1_sha256';
+  // HAProxy knows RSA by PKCS #1, which every client offers for certificates.
+  const rsa = 'rsa_pss_rsae_sha256:rsa_pkcs1_sha256';
+
+  test('of one class of keys: the one valid longest serves, over a reload too, and the other is told', async () => {
+    const long = await leafBetween('twice.example', -1, 30, '1A01');
+    const short = await leafBetween('twice.example', -1, 20, '1A02');
+    const both = [...tlsHost('twice', short, 'twice-a'), secret('twice-b', long)];
+    const more = ingress('twice-more', {
+      rules: [{ host: 'twice.example', paths: [{ path: '/more', to: 'good' }] }],
+      tls: [{ hosts: ['twice.example'], secretName: 'twice-b' }],
+    });
+    cluster.write('twice', ...both, more);
+    await eventually('the longest', async () => (await serial('twice')) === long.serial);
+    const { code, message } = await told('Secret', 'twice-a', 'twice-b');
+    expect(code).toBe('HG1011');
+    expect(message).toContain('Secret shop/twice-a does not serve "twice.example" (Secret shop/twice-b does)');
+
+    const reloads = await cluster.reloads();
+    await askMaster(join(cluster.fleet.cluster('eu').data, 'haproxy', MASTER_SOCKET), 'reload').catch(() => '');
+    // The master's socket goes with the old process.
+    await eventually('reloaded', async () => (await cluster.reloads().catch(() => reloads)) > reloads);
+    for (let i = 0; i < 10; i++) expect(await serial('twice')).toBe(long.serial);
+
+    // With the winner gone the other serves, and nothing is wrong any more.
+    cluster.write('twice', ...tlsHost('twice', short, 'twice-a'));
+    await eventually('the one that is left', async () => (await serial('twice')) === short.serial);
+    await eventually('told no more', async () => (await cluster.events()).every(({ name }) => name !== 'twice-a'));
+  });
+
+  test('RSA and ECDSA: both serve, each whom it is for', async () => {
+    const pairs = {
+      a: await leafBetween('pair.example', -1, 30, '1B01'),
+      b: await leafBetween('pair.example', -1, 20, '1B02', 'RSA'),
+    };
+    cluster.write(
+      'pair',
+      ...tlsHost('pair', pairs.a, 'pair-a'),
+      secret('pair-b', pairs.b),
+      ingress('pair-more', {
+        rules: [{ host: 'pair.example', paths: [{ path: '/more', to: 'good' }] }],
+        tls: [{ hosts: ['pair.example'], secretName: 'pair-b' }],
+      }),
+    );
+    await eventually('ECDSA', async () => (await serial('pair', elliptic).catch(() => '')) === pairs.a.serial);
+    await eventually('RSA', async () => (await serial('pair', rsa).catch(() => '')) === pairs.b.serial);
+    expect((await cluster.events()).filter(({ name }) => name.startsWith('pair'))).toEqual([]);
+  });
+});
+
 describe('endpoints that are no pods', () => {
   test.each(['http', 'https'] as const)(
     'the own %s listener is refused by name, and nothing goes round',
@@ -205,22 +262,33 @@ describe('endpoints that are no pods', () => {
 
 test('and the good host serves on', async () => expect(await cluster.who('good.example')).toBe('good'));
 
-async function leafBetween(name: string, fromDays: number, toDays: number) {
-  const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
+async function leafBetween(
+  name: string,
+  fromDays: number,
+  toDays: number,
+  serialNumber = '1A2B',
+  kind: 'ECDSA' | 'RSA' = 'ECDSA',
+) {
+  const signingAlgorithm =
+    kind === 'ECDSA'
+      ? { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
+      : {
+          name: 'RSASSA-PKCS1-v1_5',
+          hash: 'SHA-256',
+          modulusLength: 2_048,
+          publicExponent: Uint8Array.of(1, 0, 1),
+        };
+  const keys = await webcrypto.subtle.generateKey(signingAlgorithm, true, ['sign', 'verify']);
   const day = 86_400_000;
   const made = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: '1A2B',
+    serialNumber,
     name: `CN=${name}`,
     keys,
-    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
+    signingAlgorithm,
     notBefore: new Date(Date.now() + fromDays * day),
     notAfter: new Date(Date.now() + toDays * day),
     extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: name }])],
   });
-  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
-  return {
-    certificate: made.toString('pem'),
-    key: `-----BEGIN PRIVATE KEY-----\n${key.replace(/(.{64})/g, '$1\n').trim()}\n-----END PRIVATE KEY-----\n`,
-    serial: '1A2B',
-  };
+  const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }).toString();
+  return { certificate: made.toString('pem'), key, serial: serialNumber };
 }

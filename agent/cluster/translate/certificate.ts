@@ -77,12 +77,17 @@ function inOrder(leaf: X509Certificate, given: readonly X509Certificate[]): read
   let rest = given.filter((one) => one !== leaf);
   for (let last: X509Certificate | undefined = leaf; last !== undefined;) {
     const subject: X509Certificate = last;
-    last = rest.find((one) => subject.checkIssued(one));
+    last = rest.find((one) => isIssuer(one, subject));
     if (last === undefined) break;
     chain.push(last);
     rest = rest.filter((one) => one !== last);
   }
   return [...chain, ...rest];
+}
+
+/** Names alone do not tell: an authority that renewed its key has the same name twice. */
+function isIssuer(one: X509Certificate, subject: X509Certificate): boolean {
+  return subject.checkIssued(one) && attempt(() => subject.verify(one.publicKey)) === true;
 }
 
 /** Whether the certificate is good for a host, or for a wildcard as a whole: by equality or one label. */

@@ -21,6 +21,7 @@ import {
   validityFaults,
   type UsableCertificate,
 } from './certificate.ts';
+import { CertificateClaims, lostFaults } from './certificate-claims.ts';
 import { serviceOfSlice, UNLABELLED, viewSlice } from './endpoint-slice.ts';
 import { classVerdict, defaultClassFault, ingressClasses, type IngressClasses } from './ingress-classes.ts';
 import { viewIngress, type IngressView } from './ingress.ts';
@@ -63,6 +64,9 @@ export class Translator {
   readonly #slices = new Map<string, EndpointSliceManifest>();
   readonly #secrets = new Map<string, SecretManifest>();
   readonly #certificates = new Map<string, UsableCertificate>();
+  /** Why a Secret's present content cannot be used. */
+  readonly #faulty = new Map<string, Fault>();
+  readonly #claims = new CertificateClaims();
   /** Ingresses of ours, as last derived. */
   readonly #views = new Map<string, IngressView>();
   /** Service → Ingresses, Secret → Ingresses, Service → slices; keys are `<namespace>/<name>`. */
@@ -192,6 +196,7 @@ export class Translator {
       }
     }
     for (const key of this.#dirty.ingresses) this.#deriveView(key);
+    for (const key of this.#dirty.secrets) this.#readSecret(key);
     for (const key of this.#dirty.secrets) this.#deriveSecret(key, now);
     for (const key of this.#dirty.services) this.#deriveService(key);
     for (const key of this.#dirty.slices) this.#deriveSlice(key);
@@ -263,21 +268,37 @@ export class Translator {
     this.#outputs.replace(owner, [...derived, ...problems(slice, faults)]);
   }
 
+  /** What a Secret offers, for which hosts; the others that one of them is offered by are derived again. */
+  #readSecret(key: string): void {
+    const secret = this.#secrets.get(key);
+    // A Secret that nobody names is not even looked into.
+    const isUsed = key === this.#defaultCertificate || this.#named.has(key);
+    const read = secret === undefined || !isUsed ? undefined : readCertificate(secret);
+    if (read === undefined) {
+      this.#certificates.delete(key);
+      this.#faulty.delete(key);
+    } else if ('code' in read) this.#faulty.set(key, read);
+    else {
+      this.#certificates.set(key, read);
+      this.#faulty.delete(key);
+    }
+    const certificate = this.#certificates.get(key);
+    const hosts = certificate === undefined ? [] : this.#hostsOf(key, certificate);
+    for (const rival of this.#claims.set(key, certificate, hosts)) this.#dirty.secrets.add(rival);
+  }
+
   #deriveSecret(key: string, now: number): void {
     const secret = this.#secrets.get(key);
     const owner = `Secret/${key}`;
     const isDefault = key === this.#defaultCertificate;
-    // A Secret that nobody names is not even looked into.
     if (secret === undefined || !(isDefault || this.#named.has(key))) {
-      this.#certificates.delete(key);
       return this.#outputs.replace(
         owner,
         secret === undefined && isDefault ? [{ type: 'problem', body: missingDefault(key) }] : [],
       );
     }
-    const read = readCertificate(secret);
-    const faults = 'code' in read ? [read] : [];
-    if (!('code' in read)) this.#certificates.set(key, read);
+    const read = this.#faulty.get(key);
+    const faults = read === undefined ? [] : [read];
     const certificate = this.#certificates.get(key);
     const derived: Derived[] = [];
     if (certificate !== undefined) {
@@ -286,7 +307,8 @@ export class Translator {
         if (at > now) this.#nextValidity = Math.min(this.#nextValidity, at);
       }
       derived.push({ type: 'certificate', body: certificateInfo(secret, certificate) });
-      const hosts = this.#hostsOf(key, certificate);
+      const { hosts, lost } = this.#claims.settle(key);
+      faults.push(...lostFaults(key, lost));
       if (hosts.length > 0 || isDefault) {
         derived.push({ type: 'own-certificate', body: ownCertificate(secret, certificate, hosts, isDefault) });
       }
