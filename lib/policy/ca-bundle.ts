@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
+import { blocksBegun, pemBlocks } from '../pem.ts';
 
 /** Bytes of certificates: they go to HAProxy as one runtime command, and with every route that has them. */
 export const MOST_CA_BYTES = 14_000;
 /** Bytes, with what stands around them. */
 const MOST_TEXT = 64 * 1024;
 const MOST_CERTIFICATES = 16;
-const block = /-----BEGIN ([A-Z0-9 ]+)-----[^-]+-----END \1-----/g;
 const remedy = 'write the certificates of the CAs one after another, each from its BEGIN to its END line';
 
 /**
@@ -23,16 +23,16 @@ export const caBundle = z.string().transform((text, context): string => {
 /** @returns what is wrong, or the bundle. */
 function readBundle(text: string): string | { readonly pem: string } {
   if (Buffer.byteLength(text) > MOST_TEXT) return `must have at most ${MOST_TEXT} bytes`;
-  const blocks = [...text.matchAll(block)];
-  if (blocks.some(([, label]) => label !== 'CERTIFICATE')) return 'must hold certificates alone, no keys';
+  const blocks = pemBlocks(text);
+  if (blocks.some(({ label }) => label !== 'CERTIFICATE')) return 'must hold certificates alone, no keys';
   // A block that is not closed, or has a stray dash, is none of those found.
-  if (blocks.length !== text.split('-----BEGIN ').length - 1) return 'holds a PEM block that is not complete';
+  if (blocks.length !== blocksBegun(text)) return 'holds a PEM block that is not complete';
   if (blocks.length === 0 || blocks.length > MOST_CERTIFICATES)
     return `must hold 1 to ${MOST_CERTIFICATES} certificates in PEM`;
   const certificates: string[] = [];
-  for (const [at, [pem]] of blocks.entries()) {
+  for (const [at, one] of blocks.entries()) {
     try {
-      certificates.push(new X509Certificate(pem).toString());
+      certificates.push(new X509Certificate(one.text).toString());
     } catch {
       return `certificate ${at + 1} cannot be read`;
     }

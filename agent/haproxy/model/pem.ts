@@ -1,8 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { HeadgateError } from '../../../lib/errors.ts';
+import { pemBlocks } from '../../../lib/pem.ts';
 import { MOST_CA_BYTES } from '../../../lib/policy/ca-bundle.ts';
-
-const block = /-----BEGIN ([A-Z0-9 ]+)-----[^-]+-----END \1-----/g;
 
 /** The largest PEM that one runtime command can carry, in bytes. */
 const MAX_PEM = 14_000;
@@ -52,7 +51,7 @@ export function authorityPem(text: string): string {
 
 /** Blank lines and blanks round lines are common, and OpenSSL takes none. */
 function blocksOf(text: string): string[] {
-  return (text.match(block) ?? []).map((one) => one.split(/\s*\n\s*/).join('\n'));
+  return pemBlocks(text).map((one) => one.text.split(/\s*\n\s*/).join('\n'));
 }
 
 function attempt(combine: () => string): string {

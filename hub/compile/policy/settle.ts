@@ -2,6 +2,7 @@ import type { FleetState } from '../../fleet/state.ts';
 import { compare, compareBigint } from '../../../lib/compare.ts';
 import { attachment, type Level, levels, type RouteIdentity, type TrafficPolicy } from './attachment.ts';
 import { resolveTiers, type TrafficField, trafficFields, type TrafficValues } from './values.ts';
+import { blocksBegun } from '../../../lib/pem.ts';
 import { policyStatus } from '../status.ts';
 import type { FieldOrigin, ObjectStatus } from '../types.ts';
 
@@ -124,7 +125,7 @@ function disagreement(winner: Bid, loser: Bid, route: RouteIdentity): ObjectStat
 /** As people read it: of certificates how many, since they fill pages. */
 function shown(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || !('ca' in value) || typeof value.ca !== 'string') return value;
-  return { ...value, ca: `${value.ca.split('-----BEGIN ').length - 1} certificates` };
+  return { ...value, ca: `${blocksBegun(value.ca)} certificates` };
 }
 
 export function fieldOf({ override, field }: Bid): string {
