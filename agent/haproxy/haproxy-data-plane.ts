@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
+import type { Code } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { Inventory } from '../../lib/sync/index.ts';
 import type { Resource, ResourceDelta, ResourceKey } from '../../lib/sync/index.ts';
@@ -40,6 +41,8 @@ export interface DataPlaneRim {
   readonly log: Log;
   /** Ends the watching; HAProxy serves on. */
   readonly signal: AbortSignal;
+  /** Told of resources that HAProxy refuses though it once took them. */
+  readonly onRejected?: (verdicts: readonly ResourceVerdict[]) => void;
 }
 
 /** Peer slots at first; they grow like the others. */
@@ -96,6 +99,8 @@ class HaproxyDataPlane implements DataPlane {
   #queue: Promise<unknown> = Promise.resolve();
   #keeping: Promise<void> | undefined;
   #stopped = false;
+  /** Resources that lack the reload that HAProxy is owed. */
+  readonly #owing = new Set<string>();
 
   constructor(options: DataPlaneOptions, rim: DataPlaneRim, build: HaproxyBuild) {
     this.#options = options;
@@ -138,6 +143,7 @@ class HaproxyDataPlane implements DataPlane {
       log,
       signal: this.#signal,
       inTurn: (job) => this.#inTurn(job),
+      onRefused: () => this.#leaveOut(),
     });
     this.#opened = { mirror, planner, fixed, keeper, refusal };
     this.#keeping = keeper.run();
@@ -215,10 +221,10 @@ class HaproxyDataPlane implements DataPlane {
       try {
         failures = await mirror.carryOut(change);
         if (failures.length > 0) await this.#undo(foreign, failures);
-        return this.#judge(foreign, change, failures);
+        return this.#unlessOwed(this.#judge(foreign, change, failures));
       } catch (thrown) {
         const error = HeadgateError.from(thrown, 'HG5003');
-        if (error.code === 'HG5002' && change.reload === 'backend-settings') {
+        if (error.code === 'HG5002' && change.reload === 'backend-settings' && !(await this.#isBroken())) {
           return await this.#judgeRefused(foreign, change, error.message);
         }
         try {
@@ -244,6 +250,21 @@ class HaproxyDataPlane implements DataPlane {
     for (const one of this.#good.all()) all.set(one);
     all.apply(delta);
     return await culpritsOf([...all.all()], this.#need().refusal);
+  }
+
+  /** HAProxy refuses files that it has to load: what it cannot load of them is taken away. @returns whether it was found */
+  async #leaveOut(): Promise<boolean> {
+    const nothing: ResourceDelta = { upserts: [], removals: [] };
+    const failures = await this.#culprits(nothing);
+    if (failures.length === 0) return false;
+    await this.#undo(nothing, failures);
+    this.#rim.onRejected?.(this.#judge(nothing, this.#need().planner.apply(nothing), failures));
+    return true;
+  }
+
+  /** Whether HAProxy refuses whatever it is given: then no resource is to blame. */
+  async #isBroken(): Promise<boolean> {
+    return (await this.#need().refusal([])) !== undefined;
   }
 
   async setGateway(credentials: GatewayCredentials): Promise<void> {
@@ -388,12 +409,21 @@ class HaproxyDataPlane implements DataPlane {
     } catch (thrown) {
       const { code, message } = HeadgateError.from(thrown, 'HG5004');
       keeper.failed(message);
-      return this.#judge(delta, change, failures).map((verdict) =>
-        verdict.programmed
-          ? { ...verdict, programmed: false, code, message, haproxy: undefined, transient: true }
-          : verdict,
-      );
+      const verdicts = this.#judge(delta, change, failures);
+      if (mirror.owed !== undefined) for (const { key } of verdicts) this.#owing.add(labelOf(key));
+      return verdicts.map((verdict) => (verdict.programmed ? putOff(verdict, code, message) : verdict));
     }
+  }
+
+  /** To the planner what came before and lacks its reload is nothing new. */
+  #unlessOwed(verdicts: readonly ResourceVerdict[]): readonly ResourceVerdict[] {
+    const { owed } = this.#need().mirror;
+    if (owed === undefined) this.#owing.clear();
+    return verdicts.map((verdict) =>
+      owed !== undefined && verdict.programmed && this.#owing.has(labelOf(verdict.key))
+        ? putOff(verdict, 'HG5002', owed)
+        : verdict,
+    );
   }
 }
 
@@ -413,6 +443,10 @@ async function culpritsOf(all: readonly Resource[], refusal: Refusal): Promise<r
 
 function isNamed(delta: ResourceDelta, { type, name }: ResourceKey): boolean {
   return [...delta.upserts, ...delta.removals].some((one) => one.type === type && one.name === name);
+}
+
+function putOff({ key, digest }: ResourceVerdict, code: Code, message: string): ResourceVerdict {
+  return { key, digest, programmed: false, code, message, haproxy: undefined, transient: true };
 }
 
 function refusedBy({ command, words }: Failure, key: ResourceKey, digest: string): ResourceVerdict {

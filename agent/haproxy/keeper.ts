@@ -18,6 +18,8 @@ export interface KeeperOptions {
   readonly signal: AbortSignal;
   /** Runs a job when no other one runs. */
   readonly inTurn: (job: () => Promise<void>) => Promise<void>;
+  /** HAProxy refused the files of a reload that nobody asked for now. @returns whether they are without what it refuses */
+  readonly onRefused: () => Promise<boolean>;
 }
 
 /** Milliseconds. */
@@ -210,15 +212,23 @@ export class Keeper {
     }
     if (mirror.owed !== undefined && now - this.#settledAt >= SETTLE_EVERY) {
       this.#settledAt = now;
-      await mirror.settle();
+      await this.#reloading(() => mirror.settle());
     }
     if (mirror.hasFloors) await mirror.holdFloors();
     mirror.process.endReplaced();
     if ((mirror.executor.dueAt ?? Infinity) <= now) await mirror.executor.deleteDrained();
     const gone = this.#lingering.take(now);
     if (gone.length > 0) await mirror.carryOut(planner.forget(gone));
-    if (mirror.owed === undefined) await this.#refill(now);
+    if (mirror.owed === undefined) await this.#reloading(() => this.#refill(now));
     this.#problem = mirror.owed ?? '';
+  }
+
+  async #reloading(job: () => Promise<void>): Promise<void> {
+    try {
+      await job();
+    } catch (error) {
+      if (HeadgateError.from(error).code !== 'HG5002' || !(await this.#options.onRefused())) throw error;
+    }
   }
 
   /** One reload while it is quiet spares the next services theirs. */

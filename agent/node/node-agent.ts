@@ -60,7 +60,7 @@ export class NodeAgent {
   /** Serves from the ledger; resolves when HAProxy's listeners accept. */
   async start(): Promise<void> {
     const { dataPlane, ledger } = this.#options;
-    this.#judge(await dataPlane.start(ledger.inventory));
+    this.judge(await dataPlane.start(ledger.inventory));
     this.#live = ledger.held()?.revision ?? 0n;
     this.#inform();
   }
@@ -139,13 +139,13 @@ export class NodeAgent {
         removals: entries.flatMap((entry) => (entry.resource === undefined ? [entry.key] : [])),
       };
       try {
-        this.#judge(await dataPlane.apply(delta));
+        this.judge(await dataPlane.apply(delta));
         this.#live = revision;
       } catch (thrown) {
         // Nothing is lost: the ledger has it, and each is tried again.
         const error = HeadgateError.from(thrown, 'HG5003');
         log.error('cannot apply', { error });
-        this.#judge(
+        this.judge(
           delta.upserts.map(({ type, name, digest }) => ({
             key: { type, name },
             digest,
@@ -160,7 +160,8 @@ export class NodeAgent {
     }
   }
 
-  #judge(verdicts: readonly ResourceVerdict[]): void {
+  /** What HAProxy says of resources, up to the cluster agent. */
+  judge(verdicts: readonly ResourceVerdict[]): void {
     const { node, clock, log } = this.#options;
     for (const verdict of verdicts) {
       const name = `${verdict.key.type}/${verdict.key.name}`;

@@ -34,10 +34,10 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
           ['the ops listener', formatAddress(options.ops)] as const,
         ]),
       },
-      { clock, log, signal },
+      { clock, log, signal, onRejected: (verdicts) => agent.judge(verdicts) },
     ),
   );
-  const agent = new NodeAgent({
+  const agent: NodeAgent = new NodeAgent({
     node: options.node,
     version: VERSION,
     gatewayAddress: () =>

@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../../lib/clock.ts';
 import { silentLog } from '../../../lib/log.ts';
-import type { Log } from '../../../lib/log.ts';
 import { Inventory } from '../../../lib/sync/index.ts';
 import type { Resource, ResourceKey } from '../../../lib/sync/index.ts';
 import type { DataPlane, DataPlaneOptions, GatewayCredentials, ResourceVerdict } from '../data-plane.ts';
 import { openDataPlane, renderDataPlane } from '../haproxy-data-plane.ts';
+import type { DataPlaneRim } from '../haproxy-data-plane.ts';
 import { sockets } from '../model/names.ts';
 import { showProcesses } from '../process/master.ts';
 import type { ProcessTable } from '../process/master.ts';
@@ -56,10 +56,18 @@ export class PlaneBench implements AsyncDisposable {
   }
 
   /** Opens a data plane and starts it with these resources, all of which it takes. */
-  async start(resources: readonly Resource[], more: Partial<DataPlaneOptions> & { readonly log?: Log } = {}) {
-    const { log = silentLog, ...options } = more;
+  async start(
+    resources: readonly Resource[],
+    more: Partial<DataPlaneOptions> & Partial<Pick<DataPlaneRim, 'log' | 'onRejected'>> = {},
+  ) {
+    const { log = silentLog, onRejected, ...options } = more;
     this.#end = new AbortController();
-    this.#plane = await openDataPlane(this.#options(options), { clock: systemClock, log, signal: this.#end.signal });
+    this.#plane = await openDataPlane(this.#options(options), {
+      clock: systemClock,
+      log,
+      signal: this.#end.signal,
+      ...(onRejected === undefined ? {} : { onRejected }),
+    });
     const all = new Inventory();
     for (const one of resources) all.set(one);
     taken(await this.#plane.start(all));
