@@ -4,6 +4,7 @@ import { type PlaneBench, service } from '../../agent/haproxy/testing/plane.fixt
 import { certificate, host, split } from '../../agent/haproxy/testing/resources.fixture.ts';
 import { haproxyBinary } from '../../agent/haproxy/testing/rig.fixture.ts';
 import type { TestLeaf } from '../../agent/haproxy/testing/certificates.fixture.ts';
+import type { Settings } from '../../agent/haproxy/testing/pods.fixture.ts';
 import { type Resource, resource } from '../../lib/sync/index.ts';
 import { hostileText, pick, randomFrom } from './hostile-text.ts';
 
@@ -117,9 +118,43 @@ function mutant(random: () => number, originals: readonly Resource[], leaves: Le
           at: { eu: 'shop/steady/80' },
         })),
       ),
+    () => treatedHost(random, leaves.good),
+    () => spoil(random, treatedHost(random, leaves.good)),
+    () => spoil(random, regexHost(random)),
+    () => regexHost(random),
     () => host('*.many.example', [{ path: '/', at: { eu: 'shop/steady/80' } }]),
   ];
   return pick(random, kinds)();
+}
+
+/** Settings that stand in need of no reload, so that the next delta does not wait for one. */
+function treatedHost(random: () => number, leaf: TestLeaf): Resource {
+  const settings = pick<Settings>(random, [
+    { limits: { connections: Math.floor(random() * 100) } },
+    { slowStartMs: BigInt(Math.floor(random() * 1_000)) },
+    { outlier: { consecutiveErrors: 3, ejectForMs: 500n } },
+    { tls: { hostname: 'steady.example', ca: leaf.certificate } },
+    { protocol: 2, proxyProtocol: 2 },
+    hostileRuntime(random),
+  ]);
+  return host('treated.example', [{ path: '/', at: { eu: 'shop/steady/80' }, settings }]);
+}
+
+/** Refused, each of them. */
+function hostileRuntime(random: () => number): Settings {
+  const text = hostileText(random);
+  return pick<Settings>(random, [
+    { balance: { algorithm: 4, hashHeader: `a b${text}` } },
+    { healthCheck: { type: 2, path: text } },
+    { tls: { hostname: `${text} verify none` } },
+    { timeouts: { connectMs: 1n << 60n } },
+    { healthCheck: { type: 3, grpcService: `\0${text}` } },
+  ]);
+}
+
+function regexHost(random: () => number): Resource {
+  const paths = ['/a[0-9]+', `/${hostileText(random)}`, '/(a+)+', '/[^/]{2,9}\\.png'];
+  return host('regex.example', [{ path: pick(random, paths), regex: true, at: { eu: 'shop/steady/80' } }]);
 }
 
 /** The same resource with another body. */

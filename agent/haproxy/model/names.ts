@@ -105,8 +105,12 @@ export function hostId(host: string): string {
   return `${hash('sha256', host, 'hex').slice(0, 12)}!`;
 }
 
-export function serverName(address: string, port: number): string {
-  return `e-${hash('sha256', `${address} ${port}`, 'hex').slice(0, 12)}`;
+/**
+ * @param treatment digest of the settings, where they are not the defaults: a server that still ends its streams in a
+ * slot keeps the options it was added with, so one with others must not have its name.
+ */
+export function serverName(address: string, port: number, treatment = ''): string {
+  return `e-${hash('sha256', `${address} ${port}${treatment}`, 'hex').slice(0, 12)}`;
 }
 
 /** Opaque name of a cluster in affinity cookies. */

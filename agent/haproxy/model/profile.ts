@@ -133,6 +133,11 @@ export function backendOfKey(key: string): string {
   return key.split('#', 1)[0] ?? key;
 }
 
+/** Of the settings in a slot's key; empty for the defaults. */
+export function treatmentOfKey(key: string): string {
+  return key.slice(backendOfKey(key).length);
+}
+
 function balanceOf({ balance: wanted, passthrough }: BackendSettings): Profile['balance'] {
   if (wanted === undefined) return { by: 'round-robin' };
   switch (wanted.algorithm) {

@@ -119,6 +119,17 @@ test('equal settings are one slot, whatever the order they come in', () => {
   expect(slotKey('d/a/80', BackendSettings.create({}))).toBe('d/a/80');
 });
 
+test('servers with other options have other names: one that still ends its streams in a slot keeps its own', () => {
+  const added = ({ ops }: Change) => ops.flatMap(({ op }) => (op.kind === 'server-add' ? [op.server.name] : []));
+  const planner = new Planner({ cluster: 'eu', assignments: none });
+  const [limits, more, slice] = [{ limits: { connections: 1 } }, { limits: { connections: 2 } }, slices('a', [9000])];
+  const names = [limits, more, {}, limits].map((settings) =>
+    added(planner.apply({ upserts: [...treated('a', settings), ...slice], removals: [] })),
+  );
+  expect(new Set(names.flat()).size).toBe(3);
+  expect(names[3]).toEqual(names[0]);
+});
+
 test('a restarted agent makes the same files, and needs no reload', () => {
   const settings = { balance: { algorithm: Algorithm.LEAST_CONNECTIONS }, endpointCookie: true };
   const first = planned(settings);

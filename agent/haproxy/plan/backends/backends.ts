@@ -11,6 +11,7 @@ import {
   profileId,
   profileOf,
   slotKey,
+  treatmentOfKey,
 } from '../../model/profile.ts';
 import type { Draft } from '../draft.ts';
 import { Pools } from './pools.ts';
@@ -218,7 +219,7 @@ export class Backends {
     if (spec === undefined || slot === undefined) return;
     const slices = [...this.#service(spec).slices].flatMap((slice) => this.#slices.get(slice) ?? []);
     const held = this.#state.slots[slot.place]?.servers ?? new Map();
-    this.#state.setSlotServers(draft, slot.place, serversOf(spec, slices, held), owner);
+    this.#state.setSlotServers(draft, slot.place, serversOf(spec, slices, held, treatmentOfKey(key)), owner);
   }
 
   #free(draft: Draft, key: string, owner: Owner): void {

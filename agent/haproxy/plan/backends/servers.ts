@@ -10,11 +10,13 @@ const LAST_ID = 2 ** 20 - 1;
  * are kept while they are there, never added, unless no endpoint is ready; then they serve, as Kubernetes
  * does with terminating endpoints.
  * @param held the servers that stand now.
+ * @param treatment digest of the slot's settings.
  */
 export function serversOf(
   backend: Pick<Backend, 'portNumber' | 'portName'>,
   slices: Iterable<Endpoints>,
   held: ReadonlyMap<string, Server>,
+  treatment: string,
 ): Map<string, Server> {
   const ready = new Map<string, Server>();
   const draining = new Map<string, Server>();
@@ -25,7 +27,7 @@ export function serversOf(
       if (!matches) continue;
       for (const { address, state } of slice.endpoints) {
         const into = state === EndpointState.READY ? ready : state === EndpointState.DRAINING ? draining : undefined;
-        const name = serverName(address, port.targetPort);
+        const name = serverName(address, port.targetPort, treatment);
         into?.set(name, { name, address, port: port.targetPort, state: 'ready' });
       }
     }
