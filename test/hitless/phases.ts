@@ -61,18 +61,20 @@ export function phases(sizes: Sizes): readonly Phase[] {
   ];
 }
 
+/** One path more each time: many that go at once are held by a guard. Every tenth is a change of weights. */
 async function changeRoutes(site: Site, count: number): Promise<void> {
+  const paths = new Map<number, readonly string[]>();
   for (let i = 0; i < count; i++) {
-    const j = i % ROUTES;
-    const far = j % 2 === 1;
     if (i % 10 === 9) await site.weigh({ eu: i % 100, us: 100 - (i % 100) });
-    else site.writeRoute(far ? 'us' : 'eu', `route-${j}`, `route-${j}.hitless.example`, `/v${i}`);
+    else {
+      const j = i % ROUTES;
+      paths.set(j, [...(paths.get(j) ?? []), `/v${i}`]);
+      site.writeRoute(j % 2 === 1 ? 'us' : 'eu', `route-${j}`, `route-${j}.hitless.example`, paths.get(j));
+    }
     await sleep(PACE);
   }
   await site.weigh({ eu: 50, us: 50 });
-  for (let i = Math.max(0, count - ROUTES); i < count; i++) {
-    if (i % 10 !== 9) await site.live(`route-${i % ROUTES}.hitless.example`, `/v${i}`, 200);
-  }
+  for (const [j, all] of paths) await site.live(`route-${j}.hitless.example`, all.at(-1) ?? '/', 200);
 }
 
 async function changeCertificates(site: Site, count: number): Promise<void> {
@@ -131,7 +133,7 @@ async function bearAndRemove(site: Site, count: number): Promise<void> {
   const [pod = 0] = site.endpoints.eu.keys();
   for (let first = 0; first < count; first += BORN_TOGETHER) {
     const born = Array.from({ length: Math.min(BORN_TOGETHER, count - first) }, (_, i) => first + i);
-    for (const i of born) site.writeRoute('eu', `born-${i}`, bornHost(i), '/', [pod]);
+    for (const i of born) site.writeRoute('eu', `born-${i}`, bornHost(i), ['/'], [pod]);
     for (const i of born) await site.live(bornHost(i), '/', 200);
   }
   for (let first = 0; first < count; first += REMOVED_TOGETHER) {
@@ -150,7 +152,7 @@ async function besideSick(site: Site, job: () => Promise<void>): Promise<void> {
   const [well = 0] = site.endpoints.eu.keys();
   await using hung = await hungPod();
   const look = async () => await serverStatistics(join(site.data('eu'), 'haproxy', sockets.worker), hung.port);
-  site.writeRoute('eu', 'sick', 'sick.hitless.example', '/', [well, hung.port]);
+  site.writeRoute('eu', 'sick', 'sick.hitless.example', ['/'], [well, hung.port]);
   await until(look, ({ status }) => status === 'DOWN');
   const before = await site.worker('eu');
   await using load = keepAliveLoad(site.port('eu', 'http'), 'sick.hitless.example', 2);
@@ -201,7 +203,7 @@ async function restart(site: Site, count: number, signal: 'SIGKILL' | 'SIGTERM')
     const reloading = i % 4 === 2 ? askMaster(site.master(cluster), 'reload').catch(() => '') : undefined;
     await site.fleet.startAgent(cluster);
     await reloading;
-    site.writeRoute(cluster, name, `${name}.hitless.example`, '/');
+    site.writeRoute(cluster, name, `${name}.hitless.example`);
     await site.live(`${name}.hitless.example`, '/', 200);
   }
 }

@@ -117,12 +117,20 @@ export class Site implements AsyncDisposable {
     this.folder(cluster).write('endpoints.yaml', slices.join(''));
   }
 
-  /** A host with one path, served by an own service with these pods, or by the site's. */
-  writeRoute(cluster: Cluster, name: string, host: string, path: string, ports: readonly number[] = []): void {
+  /** A host with paths, served by an own service with these pods, or by the site's. */
+  writeRoute(
+    cluster: Cluster,
+    name: string,
+    host: string,
+    paths: readonly string[] = ['/'],
+    ports: readonly number[] = [],
+  ): void {
     const own = ports.length > 0;
-    const rule = ingress(NAMESPACE, name, host, own ? name : SERVICE).replace('path: /\n', `path: ${path}\n`);
+    const first = '      - path: /\n';
+    const [head = '', rest = ''] = ingress(NAMESPACE, name, host, own ? name : SERVICE).split(first);
+    const rules = paths.map((path) => `      - path: ${path}\n${rest}`);
     const parts = own ? [service(NAMESPACE, name), ...ports.map((port) => slice(name, port, 'ready'))] : [];
-    this.folder(cluster).write(`${name}.yaml`, [rule, ...parts].join(''));
+    this.folder(cluster).write(`${name}.yaml`, [head, ...rules, ...parts].join(''));
   }
 
   /** A host with its own certificate at the entry. */

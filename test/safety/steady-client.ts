@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2';
 import { request as requestTls } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { percentile } from '../bench/numbers.ts';
 
@@ -31,6 +32,9 @@ const kinds = ['kept alive', 'new', 'new with TLS', 'HTTP/2'] as const;
 type Kind = (typeof kinds)[number];
 
 const TICK_MS = 5;
+/** How often a stream is sent that is refused unprocessed each time, and milliseconds between. */
+const ATTEMPTS = 5;
+const RETRY_MS = 20;
 
 /** A client in a process of its own, so that its pace does not hang on the thread of the test. */
 export class SteadyClient implements AsyncDisposable {
@@ -90,11 +94,11 @@ class Tally {
 
 class Client {
   readonly #options: ClientOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 64 });
   readonly #under = new Set<Promise<void>>();
   readonly #began = performance.now();
   #tally = new Tally();
-  #session: ClientHttp2Session | undefined;
+  #session: { readonly session: ClientHttp2Session; readonly known: Promise<void> } | undefined;
   #turn = 0;
 
   constructor(options: ClientOptions) {
@@ -126,7 +130,7 @@ class Client {
   async finish(): Promise<ClientResult> {
     await Promise.all(this.#under);
     this.#agent.destroy();
-    this.#session?.destroy();
+    this.#session?.session.destroy();
     return this.lap();
   }
 
@@ -158,8 +162,9 @@ class Client {
     return answer.statusCode ?? 0;
   }
 
-  async #http2(host: string, again = true): Promise<number> {
-    const stream = this.#open().request({ ':path': '/', ':authority': host });
+  async #http2(host: string, attempt = 1): Promise<number> {
+    const session = await this.#open();
+    const stream = session.request({ ':path': '/', ':authority': host });
     try {
       const [headers] = (await once(stream, 'response')) as [Record<string, unknown>];
       stream.resume();
@@ -167,15 +172,25 @@ class Client {
       return Number(headers[constants.HTTP2_HEADER_STATUS]);
     } catch (error) {
       // Refused unprocessed, or sent after a GOAWAY that does not count it: to be sent again.
-      if (!again || stream.rstCode !== constants.NGHTTP2_REFUSED_STREAM) throw error;
+      if (attempt === ATTEMPTS || stream.rstCode !== constants.NGHTTP2_REFUSED_STREAM) throw error;
       this.#tally.retried++;
-      return await this.#http2(host, false);
+      await sleep(RETRY_MS);
+      return await this.#http2(host, attempt + 1);
     }
   }
 
-  #open(): ClientHttp2Session {
-    const held = this.#session;
-    if (held !== undefined && !held.closed && !held.destroyed) return held;
+  async #open(): Promise<ClientHttp2Session> {
+    for (;;) {
+      this.#session ??= this.#connect();
+      const { session, known } = this.#session;
+      // Until the other end has said how many streams it takes, it may refuse some.
+      await known;
+      if (!session.closed && !session.destroyed) return session;
+      if (this.#session?.session === session) this.#session = undefined;
+    }
+  }
+
+  #connect() {
     const servername = this.#options.hosts[0] ?? '';
     const session = connectHttp2(`https://${servername}`, {
       createConnection: () =>
@@ -188,11 +203,14 @@ class Client {
         }),
     });
     session.on('goaway', () => {
-      if (this.#session === session) this.#session = undefined;
+      if (this.#session?.session === session) this.#session = undefined;
     });
     session.on('error', () => {});
-    this.#session = session;
-    return session;
+    const known = new Promise<void>((resolve) => {
+      session.once('remoteSettings', () => resolve());
+      session.once('close', () => resolve());
+    });
+    return { session, known };
   }
 }
 
