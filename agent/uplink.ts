@@ -37,15 +37,18 @@ export interface UplinkOptions extends Exchange {
 /** Keeps one connection to the next hop, with its Report and its Configure stream, until the signal aborts. */
 export async function runUplink(options: UplinkOptions): Promise<void> {
   const { addresses, tls, expect, onConnected, onConnection, signal, ...exchange } = options;
-  const sink: ReceiverSink = {
-    ...options.sink,
-    accept: async (delta) => {
-      const refusals = await options.sink.accept(delta);
-      if (delta.endOfSnapshot) onConnected?.(true);
-      return refusals;
-    },
-  };
-  const connect = async (address: string): Promise<void> => {
+  const connect = async (address: string, good: () => void): Promise<void> => {
+    const sink: ReceiverSink = {
+      ...options.sink,
+      accept: async (delta) => {
+        const refusals = await options.sink.accept(delta);
+        if (delta.endOfSnapshot) {
+          good();
+          onConnected?.(true);
+        }
+        return refusals;
+      },
+    };
     using connection = dialRpc({ address, tls: tls(), expect });
     onConnection?.(connection);
     try {

@@ -57,6 +57,29 @@ describe('withReconnect', () => {
     await clock.advance(31_000);
     await run;
   });
+
+  test('a connection that was of use starts the back-off over, however short it was', async ({ expect }) => {
+    const clock = new VirtualClock(3);
+    const stop = new AbortController();
+    const tries: number[] = [];
+    const run = withReconnect(
+      ['a'],
+      (_address, good) => {
+        tries.push(clock.now());
+        // Every eighth finds a hub that has just been started, and that ends again.
+        if (tries.length % 8 === 0) good();
+        return Promise.reject(new HeadgateError('HG3001', 'no'));
+      },
+      { clock, log: silentLog, signal: stop.signal },
+    );
+    await clock.advance(3_600_000, () => tries.length > 40);
+    stop.abort();
+    await run;
+    for (let at = 7; at < 32; at += 8) {
+      expect((tries[at + 1] ?? 0) - (tries[at] ?? 0)).toBeLessThanOrEqual(3_000);
+      expect((tries[at + 2] ?? 0) - (tries[at + 1] ?? 0)).toBeLessThanOrEqual(2_000);
+    }
+  });
 });
 
 test('TokenBucket lets a burst through and then the rate', async ({ expect }) => {
