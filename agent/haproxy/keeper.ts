@@ -193,7 +193,10 @@ export class Keeper {
     const { mirror, planner, clock, log } = this.#options;
     const now = clock.now();
     const { lost } = this.#pulse;
-    if (lost !== undefined && mirror.process.alive()) {
+    if (lost?.unreachable === true && (await mirror.process.isReachable())) {
+      // For example since its disk is back.
+      this.#pulse.forget();
+    } else if (lost !== undefined && mirror.process.alive()) {
       // A signal does not reach it, and beside a worker that hangs with its listeners another is no help.
       if (mirror.process.external) throw new HeadgateError('HG5004', `${lost.words}; who runs it has to restart it`);
       log.warn('haproxy is replaced', { why: lost.words });

@@ -334,6 +334,14 @@ export class HaproxyProcess {
     return worker !== undefined && (await this.#whoServes()) === worker;
   }
 
+  /** Whether master and worker answer on the sockets in the folder. */
+  async isReachable(): Promise<boolean> {
+    return await this.refresh().then(
+      (table) => this.isServed(table),
+      () => false,
+    );
+  }
+
   /** Whether any worker answers, the master's or not. */
   async answers(): Promise<boolean> {
     return (await this.#whoServes()) !== undefined;
