@@ -282,7 +282,7 @@ class HaproxyDataPlane implements DataPlane {
       reason: keeper?.serves === true ? keeper.problem : keeper?.problem || idle,
       note: keeper?.note ?? '',
       filesBehind: mirror?.isBehind ?? false,
-      version: this.#build.version,
+      version: mirror?.process.version ?? this.#build.version,
       pid: mirror?.process.pid,
       http: listeners.http,
       https: listeners.https,

@@ -50,6 +50,7 @@ export class HaproxyProcess {
   readonly #options: ProcessOptions;
   readonly #master: string;
   #table: ProcessTable | undefined;
+  #version: string;
   /** While HAProxy starts or reloads it may be silent. */
   #busy = false;
   /** Replaced by another; they serve what they have. */
@@ -58,12 +59,18 @@ export class HaproxyProcess {
 
   constructor(options: ProcessOptions) {
     this.#options = options;
+    this.#version = options.build.version;
     this.#master = join(options.folder, MASTER_SOCKET);
   }
 
   /** Called when a master that this process started ends. */
   set onExit(listener: () => void) {
     this.#onExit = listener;
+  }
+
+  /** As the worker calls itself: another binary may have been put in the place of the one that was probed. */
+  get version(): string {
+    return this.#version;
   }
 
   /** The master's pid. */
@@ -197,7 +204,7 @@ export class HaproxyProcess {
       } catch (error) {
         log.warn("HAProxy's pid cannot be noted", { error });
       }
-      log.info('haproxy started', { pid: this.pid, version: build.version });
+      log.info('haproxy started', { pid: this.pid, version: this.#version });
     } catch (error) {
       // Half a start is none: its worker ends with it.
       child?.kill('SIGKILL');
@@ -351,6 +358,7 @@ export class HaproxyProcess {
   async #whoServes(): Promise<number | undefined> {
     const reply = await askOnce(join(this.#options.folder, sockets.worker), 'show info', 500).catch(() => '');
     const pid = /^Pid: (\d+)$/m.exec(reply)?.[1];
+    this.#version = /^Version: (\S+)$/m.exec(reply)?.[1] ?? this.#version;
     return pid === undefined ? undefined : Number(pid);
   }
 
