@@ -28,6 +28,10 @@ export function peersFile(peers: readonly PeerSlot[]): string {
       `backend ${peer.name}`,
       ...indent([
         'http-reuse always',
+        // A gateway that reloads closes connections that a request may just be on its way on; see docs/decisions/0022.
+        'retries 3',
+        'retry-on conn-failure empty-response',
+        'http-request disable-l7-retry if !{ method GET HEAD OPTIONS TRACE PUT DELETE }',
         // How long an answer may take, and a tunnel be silent, is the other gateway's to say.
         'timeout server 10m',
         'timeout tunnel 24h',

@@ -1,14 +1,13 @@
 import {
   Algorithm,
   BackendProtocol,
-  type BackendSettings,
+  BackendSettings,
   CheckType,
   ProxyProtocol,
 } from '../../../proto/gen/headgate/v1/configured.ts';
 import { hostPort } from '../model/address.ts';
 import type { Link, Server } from '../model/desired.ts';
 import { authorityFile, files } from '../model/names.ts';
-import { DEFAULT_SETTINGS } from '../model/profile.ts';
 
 /** Milliseconds between checks; of a server that failed one, or that a failed connection took out. */
 const INTERVAL = 2_000;
@@ -44,9 +43,12 @@ export function usesTls(link: Link): boolean {
   return link.kind === 'gateway' || (link.settings.tls !== undefined && !link.settings.passthrough);
 }
 
+/** A gateway that reloads may break a few handshakes. It is often the only one, and down it would answer nobody. */
+const GATEWAY_SETTINGS = BackendSettings.create({ outlier: { consecutiveErrors: 10 } });
+
 function gatewayOptions(name: string): string[] {
   return [
-    ...checks(DEFAULT_SETTINGS),
+    ...checks(GATEWAY_SETTINGS),
     `ssl ca-file ${files.gatewayCa} crt ${files.gatewayCertificate} verify required verifyhost ${name}`,
     // The probe page is asked for over HTTP/1.1.
     `sni str(${name}) alpn h2 ws h1 check-ssl check-sni ${name} check-alpn http/1.1`,
