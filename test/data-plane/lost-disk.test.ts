@@ -64,7 +64,8 @@ it('a disk that goes away under a node stops no traffic, is told, and heals when
   mkdirSync(cold.data);
   await cold.start(within('mount --bind "$2" "$1"', cold.data, disk));
   // Out of the namespace it is not found by the data folder.
-  stack.defer(() => {
+  stack.defer(async () => {
+    await cold.agent?.end('SIGKILL');
     for (const pid of haproxyPids(disk)) process.kill(pid, 'SIGKILL');
   });
   const inside = (...command: readonly string[]) =>
