@@ -119,8 +119,9 @@ test('equal settings are one slot, whatever the order they come in', () => {
   expect(slotKey('d/a/80', BackendSettings.create({}))).toBe('d/a/80');
 });
 
+const added = ({ ops }: Change) => ops.flatMap(({ op }) => (op.kind === 'server-add' ? [op.server.name] : []));
+
 test('servers with other options have other names: one that still ends its streams in a slot keeps its own', () => {
-  const added = ({ ops }: Change) => ops.flatMap(({ op }) => (op.kind === 'server-add' ? [op.server.name] : []));
   const planner = new Planner({ cluster: 'eu', assignments: none });
   const [limits, more, slice] = [{ limits: { connections: 1 } }, { limits: { connections: 2 } }, slices('a', [9000])];
   const names = [limits, more, {}, limits].map((settings) =>
