@@ -134,9 +134,9 @@ function faultsOfChange(change: Change): string[] {
   }
 }
 
-/** Hosts, paths, expressions, names of other clusters and what settings are made of: what stands there is held to its form line by line. */
+/** Hosts, paths, expressions, names of other clusters, what settings are made of, and bytes of certificates: what stands there is held to its form line by line. */
 const MAY_HOLD_NAMES =
-  /^(?:maps\/(?:host|wildcard|path|peer|passthrough|regex(?:-\d\d)?)\.map|certs\/crt-list\.txt|conf\/(?:50-slots-\d{4}|60-peers)\.cfg)$/;
+  /^(?:maps\/(?:host|wildcard|path|peer|passthrough|regex(?:-\d\d)?)\.map|certs\/(?:crt-list\.txt|c-[0-9a-f]{16}\.pem)|conf\/(?:50-slots-\d{4}|60-peers)\.cfg)$/;
 
 function strays(files: ReadonlyMap<string, string>): string[] {
   return [...files]

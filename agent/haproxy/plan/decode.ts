@@ -1,6 +1,6 @@
 import { HeadgateError } from '../../../lib/errors.ts';
 import { forbiddenAddress } from '../../../lib/domain/endpoint-address.ts';
-import { ANY_HOST, validHost } from '../../../lib/domain/host-name.ts';
+import { ANY_HOST, isWildcard, validHost } from '../../../lib/domain/host-name.ts';
 import { validRulePath } from '../../../lib/domain/path.ts';
 import { isPathRegex, readPathRegex, withinHost } from '../../../lib/domain/path-regex/path-regex.ts';
 import { isLabel } from '../../../lib/identity/identity.ts';
@@ -30,7 +30,6 @@ export type OwnListener = (address: string, port: number) => string | undefined;
 const routeIdForm = /^[0-9a-f]{16}$/;
 /** Bytes of the names in one entry of the list of certificates, which goes to HAProxy as one command. */
 const MAX_NAMES = 14_000;
-const dnsName = /^[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?$/;
 
 function check(holds: boolean, field: string, problem: string): asserts holds {
   if (!holds) throw new HeadgateError('HG1002', `${field} ${problem}`, { field });
@@ -155,7 +154,7 @@ export function decodePeer(resource: Resource): PeerTarget {
   const { cluster, serverName, addresses } = body(resource, Peer);
   check(cluster === resource.name, 'cluster', 'is not the resource’s name');
   check(isLabel(cluster), 'cluster', 'is no RFC 1123 label');
-  check(dnsName.test(serverName), 'serverName', 'is no DNS name');
+  check(validHost(serverName) && !isWildcard(serverName), 'serverName', 'is no DNS name');
   return {
     cluster,
     serverName,
