@@ -57,7 +57,9 @@ export async function hitless(options: HitlessOptions): Promise<HitlessOutcome> 
     const generators = stack.use(Generators.start(target, rates));
     await client.lap();
     const began = performance.now();
-    await run(site);
+    await run(site).catch((cause: unknown) => {
+      throw new Error(`${name}: ${String(cause)}\n${site.lastWords()}`, { cause });
+    });
     // What a change did shows in requests after it.
     await sleep(300);
     const steady = await client.lap();

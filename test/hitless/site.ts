@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { showProcesses } from '../../agent/haproxy/process/master.ts';
@@ -30,6 +30,8 @@ spec:
   exposure: Everywhere
 `;
 const PODS = 2;
+/** Lines of each agent's log. */
+const LAST_WORDS = 15;
 
 /** A fleet of two clusters with three hosts, entered at `eu`; agents and HAProxies are processes of this machine. */
 export class Site implements AsyncDisposable {
@@ -100,11 +102,25 @@ export class Site implements AsyncDisposable {
 
   /** Resolves when the entry answers so. */
   async live(host: string, path: string, status: number): Promise<void> {
+    let seen = 0;
     await until(
-      async () => await this.#entry.get(host, path),
-      (answer) => answer.status === status,
+      async () => (seen = (await this.#entry.get(host, path)).status),
+      (now) => now === status,
       30_000,
-    );
+    ).catch((cause: unknown) => {
+      throw new Error(`${host}${path} answers ${seen}, not ${status}`, { cause });
+    });
+  }
+
+  /** What the agents said last. */
+  lastWords(): string {
+    const tails = clusters.map((cluster) => {
+      const lines = readFileSync(join(this.fleet.data, 'logs', `${cluster}.log`), 'utf8')
+        .trimEnd()
+        .split('\n');
+      return lines.slice(-LAST_WORDS).join('\n');
+    });
+    return tails.join('\n');
   }
 
   async weigh(weights: Readonly<Record<Cluster, number>>): Promise<void> {
