@@ -134,7 +134,7 @@ function faultsOfChange(change: Change): string[] {
   }
 }
 
-/** Hosts, paths, expressions, names of other clusters, what settings are made of, and bytes of certificates: what stands there is held to its form line by line. */
+/** Where tenants and other clusters name things, and bytes of certificates, which may spell anything: each line is held to its form. */
 const MAY_HOLD_NAMES =
   /^(?:maps\/(?:host|wildcard|path|peer|passthrough|regex(?:-\d\d)?)\.map|certs\/(?:crt-list\.txt|c-[0-9a-f]{16}\.pem)|conf\/(?:50-slots-\d{4}|60-peers)\.cfg)$/;
 
