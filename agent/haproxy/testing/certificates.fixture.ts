@@ -26,7 +26,7 @@ export async function testCa(): Promise<TestCa> {
   });
   return {
     certificate: ca.toString('pem'),
-    async leaf(commonName, names = [commonName], notAfter = undefined) {
+    async leaf(commonName, names = [commonName], notAfter) {
       const own = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
       const leaf = await x509.X509CertificateGenerator.create({
         subject: `CN=${commonName}`,
