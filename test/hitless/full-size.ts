@@ -12,7 +12,7 @@ export const fullSize: HitlessOptions = {
     kills: 4,
     upgrades: 2,
   },
-  rates: { steady: 1_000, kept: 500, fresh: 100, http2: 400 },
+  rates: { steady: 400, kept: 900, fresh: 200, http2: 500 },
   websockets: 20,
   downloads: 5,
 };

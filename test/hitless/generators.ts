@@ -32,8 +32,8 @@ export interface Tally {
   readonly unanswered: number;
 }
 
-const KEPT_CONNECTIONS = 8;
-const FRESH_CONNECTIONS = 4;
+const KEPT_CONNECTIONS = 16;
+const FRESH_CONNECTIONS = 8;
 const HTTP2_CONNECTIONS = 4;
 /** h2load tells nothing when it is ended early: it runs for so many seconds, again and again. */
 const ROUND = 1;
