@@ -37,8 +37,8 @@ const LOG_LIMIT = 8 << 20;
 /** How long an agent that starts waits for one that runs, in milliseconds. */
 const MASTER_SILENT = 8_000;
 const WORKER_SILENT = 3_000;
-/** The same where nobody listens on the master's socket. A master that reloads keeps it. */
-const MASTER_UNREACHABLE = 1_000;
+/** The same where the master's socket is gone. One that reloads keeps it, though on 2.6 it does not listen meanwhile. */
+const MASTER_GONE = 1_000;
 
 const LOG_FILE = 'haproxy.log';
 
@@ -115,14 +115,18 @@ export class HaproxyProcess {
     if (this.#table === undefined) return 'none';
     // Perhaps somebody stopped it.
     for (const pid of processesOf(this.#table)) sendSignal(pid, 'SIGCONT');
-    const until = clock.now() + MASTER_SILENT;
-    let [served, reached] = [clock.now(), clock.now()];
-    while (clock.now() < until && clock.now() - reached < MASTER_UNREACHABLE && this.alive()) {
+    const began = clock.now();
+    let [served, patience] = [began, MASTER_SILENT];
+    while (clock.now() - began < patience && this.alive()) {
       try {
         if ((await this.refresh()).worker !== undefined) return 'taken over';
-        reached = clock.now();
+        patience = MASTER_SILENT;
       } catch (error) {
-        if (!isUnreachable(error)) reached = clock.now();
+        patience = failedWith(error, 'ENOENT')
+          ? MASTER_GONE
+          : failedWith(error, 'ECONNREFUSED')
+            ? START_TIMEOUT
+            : MASTER_SILENT;
       }
       if (await this.answers()) served = clock.now();
       else if (clock.now() - served > WORKER_SILENT) return 'none';
@@ -141,7 +145,7 @@ export class HaproxyProcess {
       return table;
     } catch (error) {
       // Nobody listens: it has ended. One that is silent may be back.
-      if (external && isUnreachable(error)) this.#table = undefined;
+      if (external && failedWith(error, 'ENOENT', 'ECONNREFUSED')) this.#table = undefined;
       throw error;
     }
   }
@@ -376,8 +380,7 @@ function processesOf({ master, worker, oldWorkers }: ProcessTable): readonly num
   return [master, ...(worker === undefined ? [] : [worker]), ...oldWorkers];
 }
 
-/** Nobody listens on the socket, or it is not there. */
-function isUnreachable(error: unknown): boolean {
-  const cause = error instanceof HeadgateError ? error.cause : error;
-  return hasCode(cause, 'ENOENT', 'ECONNREFUSED');
+/** A HeadgateError by its cause. */
+function failedWith(error: unknown, ...codes: readonly string[]): boolean {
+  return hasCode(error instanceof HeadgateError ? error.cause : error, ...codes);
 }

@@ -17,6 +17,8 @@ const PATIENCE = 900;
 const LOST_AFTER: Readonly<Record<Part, number>> = { worker: 3, master: 8 };
 /** The same where nobody listens on the socket, which waiting cannot mend. */
 const UNREACHABLE_AFTER = 2;
+/** But a master of 2.6 that reloads has closed its socket until it has loaded the configuration. */
+const LOADED_AFTER = 60;
 
 export type Part = 'worker' | 'master';
 
@@ -24,6 +26,8 @@ export interface Illness {
   readonly part: Part;
   /** Looks in a row without an answer. */
   readonly misses: number;
+  /** Of them, until it counts as lost. */
+  readonly lostAfter: number;
   /** Nobody listens on its socket, though the process runs. */
   readonly unreachable: boolean;
   readonly words: string;
@@ -61,9 +65,7 @@ export class Pulse {
 
   get lost(): Illness | undefined {
     const ill = this.#ill;
-    return ill !== undefined && ill.misses >= (ill.unreachable ? UNREACHABLE_AFTER : LOST_AFTER[ill.part])
-      ? ill
-      : undefined;
+    return ill !== undefined && ill.misses >= ill.lostAfter ? ill : undefined;
   }
 
   /** What was lost has been replaced. */
@@ -114,7 +116,9 @@ export class Pulse {
     const why = unreachable ? 'nobody listens on its socket' : stopped ? 'it was stopped by a signal' : 'it is silent';
     const words = `HAProxy's ${part} does not answer: ${why}`;
     if (before === undefined) log.warn(words, { part, pid });
-    return { part, misses: (before?.misses ?? 0) + 1, unreachable, words };
+    const loads = part === 'master' && code === 'ECONNREFUSED';
+    const lostAfter = loads ? LOADED_AFTER : unreachable ? UNREACHABLE_AFTER : LOST_AFTER[part];
+    return { part, misses: (before?.misses ?? 0) + 1, lostAfter, unreachable, words };
   }
 }
 
