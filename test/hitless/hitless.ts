@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { download, EchoStream } from '../safety/long-streams.ts';
 import { type ClientResult, SteadyClient } from '../safety/steady-client.ts';
 import { Generators, type Rates, type Tally } from './generators.ts';
+import { LongStreams } from './long-streams.ts';
 import { phases, type Sizes } from './phases.ts';
 import { hosts, Site } from './site.ts';
 
@@ -38,21 +38,14 @@ export async function hitless(options: HitlessOptions): Promise<HitlessOutcome> 
   const site = stack.use(await Site.open());
   const names = Object.values(hosts);
   const target = { http: site.port('eu', 'http'), https: site.port('eu', 'https'), hosts: names };
-  const nameOf = (i: number): string => names[i % names.length] ?? hosts.near;
-  const echoes = await Promise.all(
-    Array.from({ length: options.websockets }, async (_, i) =>
-      stack.use(await EchoStream.open(target.http, nameOf(i))),
-    ),
-  );
-  const downloads = Array.from(
-    { length: options.downloads },
-    async (_, i) => await download(target.http, nameOf(i)).catch(String),
-  );
   const client = stack.use(await SteadyClient.start({ ...target, rate: rates.steady }));
 
   const outcomes: PhaseOutcome[] = [];
-  for (const { name, run, mayReload } of phases(sizes)) {
+  const broken: string[] = [];
+  for (const { name, run, mayReload, forced } of phases(sizes)) {
     note(name);
+    // Anew each time: HAProxy ends the streams of an old worker after the sixth reload.
+    await using streams = await LongStreams.open(site, target, options);
     const before = await site.reloads();
     const generators = stack.use(Generators.start(target, rates));
     await client.lap();
@@ -75,23 +68,16 @@ export async function hitless(options: HitlessOptions): Promise<HitlessOutcome> 
       faults: [
         ...steady.failures.slice(0, 10).map((failure) => `${name}: ${failure}`),
         ...(tally.failed === 0 ? [] : [`${name}: ${tally.failed} requests of wrk and h2load failed`]),
-        ...(tally.unanswered === 0 || mayReload.length > 0
+        ...(tally.unanswered === 0 || forced || mayReload.length > 0
           ? []
           : [`${name}: h2load got no answer ${tally.unanswered} times`]),
         ...forbidden.map(([reason, count]) => `${name}: ${count} reloads for ${reason}`),
       ],
     });
+    for (const one of await streams.finish()) broken.push(`${name}: ${one}`);
   }
   await client.stop();
 
-  const broken: string[] = [];
-  for (const [i, echo] of echoes.entries()) {
-    if (!(await echo.finish())) broken.push(`WebSocket of ${nameOf(i)}: ${echo.back} of ${echo.sent} echoes`);
-  }
-  await site.pods.endDownloads();
-  for (const [i, body] of (await Promise.all(downloads)).entries()) {
-    if (!/^x+end$/.test(body)) broken.push(`download from ${nameOf(i)} ended in ${body.slice(-80)}`);
-  }
   return { phases: outcomes, broken };
 }
 

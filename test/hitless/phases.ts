@@ -29,6 +29,8 @@ export interface Phase {
   readonly name: string;
   /** Reasons that an agent may reload HAProxy for meanwhile. */
   readonly mayReload: readonly string[];
+  /** Whether somebody else reloads it. */
+  readonly forced: boolean;
   readonly run: (site: Site) => Promise<void>;
 }
 
@@ -43,14 +45,25 @@ const BORN_TOGETHER = 32;
 const UNASKED = 500;
 
 export function phases(sizes: Sizes): readonly Phase[] {
-  const phase = (name: string, run: Phase['run'], ...mayReload: string[]): Phase => ({ name, run, mayReload });
+  const phase = (name: string, run: Phase['run'], ...mayReload: string[]): Phase => ({
+    name,
+    run,
+    mayReload,
+    forced: false,
+  });
   return [
     phase('nothing', async () => await sleep(sizes.idle)),
     phase(`${sizes.routes} changes of routes and weights`, (site) => changeRoutes(site, sizes.routes)),
     phase(`${sizes.certificates} changes of certificates`, (site) => changeCertificates(site, sizes.certificates)),
     phase(`${sizes.rollouts} rollouts`, (site) => rollOut(site, sizes.rollouts)),
-    phase(`${sizes.reloads} forced reloads`, (site) => forceReloads(site, sizes.reloads), 'repair'),
-    phase(`${sizes.kills} agents killed and started`, (site) => restart(site, sizes.kills, 'SIGKILL')),
+    {
+      ...phase(`${sizes.reloads} forced reloads`, (site) => forceReloads(site, sizes.reloads), 'repair'),
+      forced: true,
+    },
+    {
+      ...phase(`${sizes.kills} agents killed and started`, (site) => restart(site, sizes.kills, 'SIGKILL')),
+      forced: true,
+    },
     phase(`${sizes.upgrades} agents upgraded`, (site) => restart(site, sizes.upgrades, 'SIGTERM'), 'configuration'),
     // Last, since a pool may be filled up later, when it is quiet.
     phase(

@@ -38,7 +38,7 @@ export class RollingPods implements AsyncDisposable {
     await this.#ask({ do: 'retire', port });
   }
 
-  /** Brings every download to its good end. */
+  /** Brings every download that is under way to its good end. */
   async endDownloads(): Promise<void> {
     await this.#ask({ do: 'end downloads' });
   }
@@ -62,12 +62,12 @@ export class RollingPods implements AsyncDisposable {
 }
 
 if (process.send !== undefined && process.argv[1] === import.meta.filename) {
-  const end = new AbortController();
+  const end = new EventTarget();
   const pods = new Map<number, Upstream>();
   const answer = async (question: Question): Promise<number> => {
-    if (question.do === 'end downloads') end.abort();
+    if (question.do === 'end downloads') end.dispatchEvent(new Event('abort'));
     if (question.do === 'start') {
-      const pod = await upstreamPod(end.signal);
+      const pod = await upstreamPod(end);
       pods.set(pod.port, pod);
       return pod.port;
     }

@@ -16,8 +16,8 @@ export interface Upstream extends AsyncDisposable {
   retire(): void;
 }
 
-/** A pod: 200 to everything, an echo to any upgrade, and a download that goes on until `end` aborts. */
-export async function upstreamPod(end: AbortSignal): Promise<Upstream> {
+/** A pod: 200 to everything, an echo to any upgrade, and a download that goes on until `end` tells of an `abort`. */
+export async function upstreamPod(end: EventTarget): Promise<Upstream> {
   const sockets = new Set<Socket>();
   let served = 0;
   const server = createServer((request, response) => {
