@@ -2,10 +2,8 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
-import type { Code } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
-import { Inventory } from '../../lib/sync/index.ts';
-import type { Resource, ResourceDelta, ResourceKey } from '../../lib/sync/index.ts';
+import type { Inventory, Resource, ResourceDelta } from '../../lib/sync/index.ts';
 import { isLocal } from '../ledger/types.ts';
 import type {
   DataPlane,
@@ -17,6 +15,7 @@ import type {
 import { findCulprits, trial } from './culprits.ts';
 import type { Refusal } from './culprits.ts';
 import { Keeper } from './keeper.ts';
+import { LastGood, putOff } from './last-good.ts';
 import { openLoadable } from './loadable.ts';
 import { Mirror } from './mirror.ts';
 import type { Change } from './model/change.ts';
@@ -93,14 +92,11 @@ class HaproxyDataPlane implements DataPlane {
   readonly #build: HaproxyBuild;
   readonly #ending = new AbortController();
   readonly #signal: AbortSignal;
-  /** What HAProxy has taken, to go back to. */
-  readonly #good = new Inventory();
+  readonly #good = new LastGood();
   #opened: Opened | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #keeping: Promise<void> | undefined;
   #stopped = false;
-  /** Resources that lack the reload that HAProxy is owed. */
-  readonly #owing = new Set<string>();
 
   constructor(options: DataPlaneOptions, rim: DataPlaneRim, build: HaproxyBuild) {
     this.#options = options;
@@ -125,7 +121,7 @@ class HaproxyDataPlane implements DataPlane {
   async render(desired: Inventory): Promise<readonly ResourceVerdict[]> {
     const { delta, change, mirror, planner, refusal } = await this.#prepare(desired);
     const culprits = () => culpritsOf(delta.upserts, refusal);
-    return this.#judge(delta, change, await openLoadable(planner, () => mirror.lay(), culprits));
+    return this.#good.judge(delta, change, await openLoadable(planner, () => mirror.lay(), culprits));
   }
 
   async #start(desired: Inventory): Promise<readonly ResourceVerdict[]> {
@@ -147,7 +143,7 @@ class HaproxyDataPlane implements DataPlane {
     });
     this.#opened = { mirror, planner, fixed, keeper, refusal };
     this.#keeping = keeper.run();
-    return this.#judge(delta, change, unloadable);
+    return this.#good.judge(delta, change, unloadable);
   }
 
   async #prepare(desired: Inventory) {
@@ -221,7 +217,7 @@ class HaproxyDataPlane implements DataPlane {
       try {
         failures = await mirror.carryOut(change);
         if (failures.length > 0) await this.#undo(foreign, failures);
-        return this.#unlessOwed(this.#judge(foreign, change, failures));
+        return this.#good.unlessOwed(this.#good.judge(foreign, change, failures), mirror.owed);
       } catch (thrown) {
         const error = HeadgateError.from(thrown, 'HG5003');
         if (error.code === 'HG5002' && change.reload === 'backend-settings' && !(await this.#isBroken())) {
@@ -232,7 +228,7 @@ class HaproxyDataPlane implements DataPlane {
           const refused = error.code === 'HG5002' ? await this.#culprits(foreign) : [];
           if (refused.length > 0) {
             await this.#undo(foreign, refused);
-            return this.#judge(foreign, change, refused);
+            return this.#good.judge(foreign, change, refused);
           }
         } catch (another) {
           this.#rim.log.warn('what HAProxy refuses was not found', { error: HeadgateError.from(another) });
@@ -246,10 +242,7 @@ class HaproxyDataPlane implements DataPlane {
   async #culprits(delta: ResourceDelta): Promise<readonly Failure[]> {
     const news = await culpritsOf(delta.upserts, this.#need().refusal);
     if (news.length > 0) return news;
-    const all = new Inventory();
-    for (const one of this.#good.all()) all.set(one);
-    all.apply(delta);
-    return await culpritsOf([...all.all()], this.#need().refusal);
+    return await culpritsOf(this.#good.with(delta), this.#need().refusal);
   }
 
   /** HAProxy refuses files that it has to load: what it cannot load of them is taken away. @returns whether it was found */
@@ -258,7 +251,7 @@ class HaproxyDataPlane implements DataPlane {
     const failures = await this.#culprits(nothing);
     if (failures.length === 0) return false;
     await this.#undo(nothing, failures);
-    this.#rim.onRejected?.(this.#judge(nothing, this.#need().planner.apply(nothing), failures));
+    this.#rim.onRejected?.(this.#good.judge(nothing, this.#need().planner.apply(nothing), failures));
     return true;
   }
 
@@ -330,13 +323,10 @@ class HaproxyDataPlane implements DataPlane {
     const abandoned = planner.abandonProfiles();
     await mirror.carryOut({ ...abandoned, files: new Set([...undone.files, ...abandoned.files]) });
     mirror.forgive();
-    return this.#judge(delta, change, failures);
+    return this.#good.judge(delta, change, failures);
   }
 
-  /**
-   * Brings the resources that HAProxy refused back to their last good version, or takes them away. One that the delta
-   * does not name (a certificate whose host came) has no other version than the refused one.
-   */
+  /** Brings the resources that HAProxy refused back to their last good version, or takes them away. */
   async #undo(delta: ResourceDelta, failures: readonly Failure[]): Promise<void> {
     const { mirror } = this.#need();
     await mirror.carryOut(this.#takeBack(delta, failures));
@@ -347,50 +337,9 @@ class HaproxyDataPlane implements DataPlane {
 
   #takeBack(delta: ResourceDelta, failures: readonly Failure[]): Change {
     const { planner, keeper } = this.#need();
-    const upserts = new Map<string, Resource>();
-    const removals = new Map<string, ResourceKey>();
-    for (const { resource } of failures) {
-      if (resource === undefined) continue;
-      const { type, name } = resource;
-      const good = isNamed(delta, resource) ? this.#good.get(type, name) : undefined;
-      if (good === undefined) removals.set(`${type}/${name}`, { type, name });
-      else upserts.set(`${type}/${name}`, good);
-    }
-    const change = planner.apply({ upserts: [...upserts.values()], removals: [...removals.values()] });
+    const change = planner.apply(this.#good.undoing(delta, failures));
     keeper.applied(change);
     return change;
-  }
-
-  #judge(delta: ResourceDelta, change: Change, failures: readonly Failure[]): ResourceVerdict[] {
-    const refused = new Map(change.rejections.map((one) => [labelOf(one.key), one]));
-    // What a refused command leaves undone makes later ones fail: the first says why.
-    const failed = new Map<string, Failure>();
-    for (const one of failures) {
-      if (one.resource !== undefined && !failed.has(labelOf(one.resource))) failed.set(labelOf(one.resource), one);
-    }
-    for (const key of delta.removals) if (!failed.has(labelOf(key))) this.#good.delete(key);
-    const verdicts = delta.upserts.map((resource): ResourceVerdict => {
-      const { type, name, digest } = resource;
-      const key = { type, name };
-      const rejection = refused.get(labelOf(key));
-      if (rejection !== undefined) {
-        const { code, message, transient } = rejection;
-        return { key, digest, programmed: false, code, message, haproxy: undefined, transient };
-      }
-      const failure = failed.get(labelOf(key));
-      if (failure !== undefined) return refusedBy(failure, key, digest);
-      this.#good.set(resource);
-      return { key, digest, programmed: true };
-    });
-    for (const failure of failed.values()) {
-      if (failure.resource === undefined || isNamed(delta, failure.resource)) continue;
-      const { type, name } = failure.resource;
-      const held = this.#good.get(type, name);
-      if (held === undefined) continue;
-      this.#good.delete(failure.resource);
-      verdicts.push(refusedBy(failure, { type, name }, held.digest));
-    }
-    return verdicts;
   }
 
   /** HAProxy went away meanwhile. The files hold the change, so it is live as soon as HAProxy is back. */
@@ -405,25 +354,14 @@ class HaproxyDataPlane implements DataPlane {
     try {
       await keeper.revive();
       await mirror.repair();
-      return this.#judge(delta, change, failures);
+      return this.#good.judge(delta, change, failures);
     } catch (thrown) {
       const { code, message } = HeadgateError.from(thrown, 'HG5004');
       keeper.failed(message);
-      const verdicts = this.#judge(delta, change, failures);
-      if (mirror.owed !== undefined) for (const { key } of verdicts) this.#owing.add(labelOf(key));
-      return verdicts.map((verdict) => (verdict.programmed ? putOff(verdict, code, message) : verdict));
+      const verdicts = this.#good.judge(delta, change, failures);
+      if (mirror.owed !== undefined) this.#good.owe(verdicts);
+      return verdicts.map((verdict) => putOff(verdict, code, message));
     }
-  }
-
-  /** To the planner what came before and lacks its reload is nothing new. */
-  #unlessOwed(verdicts: readonly ResourceVerdict[]): readonly ResourceVerdict[] {
-    const { owed } = this.#need().mirror;
-    if (owed === undefined) this.#owing.clear();
-    return verdicts.map((verdict) =>
-      owed !== undefined && verdict.programmed && this.#owing.has(labelOf(verdict.key))
-        ? putOff(verdict, 'HG5002', owed)
-        : verdict,
-    );
   }
 }
 
@@ -441,25 +379,8 @@ async function culpritsOf(all: readonly Resource[], refusal: Refusal): Promise<r
   }));
 }
 
-function isNamed(delta: ResourceDelta, { type, name }: ResourceKey): boolean {
-  return [...delta.upserts, ...delta.removals].some((one) => one.type === type && one.name === name);
-}
-
-function putOff({ key, digest }: ResourceVerdict, code: Code, message: string): ResourceVerdict {
-  return { key, digest, programmed: false, code, message, haproxy: undefined, transient: true };
-}
-
-function refusedBy({ command, words }: Failure, key: ResourceKey, digest: string): ResourceVerdict {
-  const message = `HAProxy refused ${JSON.stringify(command)}`;
-  return { key, digest, programmed: false, code: 'HG5003', message, haproxy: words, transient: false };
-}
-
 /** Without blank lines, which would end the payload of a runtime command. */
 function gatewayPems({ certificate, privateKey, ca }: GatewayCredentials) {
   const lines = ca.split('\n').filter((line) => line.trim() !== '');
   return { gatewayCertificate: combinedPem(certificate, privateKey), gatewayCa: `${lines.join('\n')}\n` };
-}
-
-function labelOf({ type, name }: ResourceKey): string {
-  return `${type}/${name}`;
 }

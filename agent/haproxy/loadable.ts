@@ -20,12 +20,12 @@ export async function openLoadable(
       return failures;
     } catch (error) {
       const { code, message: words } = HeadgateError.from(error);
+      if (code !== 'HG5002') throw error;
       const named = new Set(words.match(/certs\/c-[0-9a-f]+\.pem/g));
       const removals = [...named].flatMap((file) => {
         const name = planner.certificateOf(file);
         return name === undefined ? [] : [{ type: 'own-certificate', name }];
       });
-      if (code !== 'HG5002') throw error;
       const refused =
         removals.length > 0 ? removals.map((resource) => ({ resource, command: 'load', words })) : await culprits();
       if (refused.length === 0) throw error;

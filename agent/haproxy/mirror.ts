@@ -7,7 +7,6 @@ import type { DataPlaneStatus } from './data-plane.ts';
 import type { Change, OwnedOp } from './model/change.ts';
 import type { Fixed } from './model/desired.ts';
 import { files, sockets } from './model/names.ts';
-import { backendOfKey } from './model/profile.ts';
 import type { Planner } from './plan/planner.ts';
 import { checkFree } from './process/addresses.ts';
 import type { ConfigFiles } from './process/config-files.ts';
@@ -21,14 +20,13 @@ import type { Command } from './render/commands.ts';
 import { renderFile, renderFiles } from './render/files.ts';
 import { RuntimeClient } from './runtime/client.ts';
 import { compare, leafFingerprint } from './runtime/compare.ts';
-import { Counters } from './runtime/counters.ts';
 import { Executor } from './runtime/executor.ts';
 import type { Failure } from './runtime/executor.ts';
-import { fetchMetrics, labelSlots } from './runtime/exporter.ts';
 import { ejectedTooMany, hasFloor } from './runtime/floor.ts';
 import { healthFile, NO_HEALTH } from './runtime/health.ts';
 import { observe, observeServers, observeServersOf } from './runtime/observe.ts';
 import { followed, tellOldWorkers } from './runtime/old-workers.ts';
+import { SlotMetrics } from './runtime/slot-metrics.ts';
 
 export const reloadReasons = [
   'backend-settings',
@@ -86,7 +84,7 @@ export class Mirror {
    */
   #ownCa: number | undefined;
   #settingsAt = -Infinity;
-  readonly #counters = new Counters();
+  readonly #metrics: SlotMetrics;
 
   constructor(options: MirrorOptions) {
     const { build, folder, external, clock, log, onEvent } = options;
@@ -94,6 +92,7 @@ export class Mirror {
     this.#fixed = options.fixed;
     this.process = new HaproxyProcess({ build, folder, external, configuration: files.configuration, clock, log });
     this.process.onExit = onEvent;
+    this.#metrics = new SlotMetrics(join(folder, sockets.metrics), log);
     this.#client = new RuntimeClient(join(folder, sockets.worker), onEvent);
     this.executor = new Executor(this.#client, clock, build.slowMaps ? options.planner.desired : undefined);
   }
@@ -148,9 +147,7 @@ export class Mirror {
   async open(before: HaproxyState | undefined): Promise<void> {
     const { external, files, folder, log, planner, signal } = this.#options;
     const changed = await files.replaceAll(renderFiles(planner.desired, this.#fixed));
-    for (const { name, backend } of planner.desired.slots) {
-      if (backend !== undefined) this.#counters.assign(name, backendOfKey(backend));
-    }
+    this.#metrics.begin(planner.desired.slots);
     const found = await this.process.adopt(signal);
     if (found === 'silent') {
       await this.replace(false);
@@ -175,9 +172,7 @@ export class Mirror {
 
   async #takeOver(before: HaproxyState | undefined, withCa: boolean): Promise<void> {
     await this.#connect();
-    // Whose they were, the agent before this one knew.
-    await this.#count();
-    this.#counters.leaveBehind();
+    await this.#metrics.leaveBehind();
     if (before?.loaded !== this.#loaded()) await this.reload('configuration');
     else if (withCa) await this.reload('gateway-ca');
     else await this.repair();
@@ -235,7 +230,7 @@ export class Mirror {
   /** Writes what changed and runs it. @returns what HAProxy refused, with words. */
   async carryOut(change: Change): Promise<readonly Failure[]> {
     if (change.assignmentsChanged) await this.saveState();
-    await this.#handOver(change);
+    await this.#metrics.handOver(change);
     await this.#write(change.files);
     if (change.reload !== undefined) {
       if (change.reload === 'backend-settings') this.#settingsAt = this.#options.clock.now();
@@ -284,7 +279,7 @@ export class Mirror {
     await written.replaceAll(renderFiles(planner.desired, this.#fixed));
     this.#unwritten.clear();
     await this.#noteHealth();
-    await this.#count();
+    await this.#metrics.note();
     try {
       await this.process.reload(signal);
       this.#owed = undefined;
@@ -355,32 +350,7 @@ export class Mirror {
 
   /** HAProxy's own metrics, by who has which slot. @throws HG5003 */
   async metrics(): Promise<string> {
-    const { folder, planner } = this.#options;
-    const text = await fetchMetrics(join(folder, sockets.metrics));
-    this.#counters.read(text);
-    const owners = new Map(
-      planner.desired.slots.flatMap(({ name, backend }) =>
-        backend === undefined ? [] : [[name, backendOfKey(backend)] as const],
-      ),
-    );
-    return labelSlots(text, owners, this.#counters.sums(new Set(owners.values())));
-  }
-
-  /** What a slot has counted so far is its last owner's. */
-  async #handOver({ ops }: Change): Promise<void> {
-    const assigned = ops.flatMap(({ op }) =>
-      op.kind === 'assigned' ? [{ ...op, owner: backendOfKey(op.owner) }] : [],
-    );
-    if (assigned.some(({ backend, owner }) => this.#counters.isAnothers(backend, owner))) await this.#count();
-    for (const { backend, owner } of assigned) this.#counters.assign(backend, owner);
-  }
-
-  async #count(): Promise<void> {
-    try {
-      this.#counters.read(await fetchMetrics(join(this.#options.folder, sockets.metrics)));
-    } catch (error) {
-      this.#options.log.warn('what HAProxy counted since it was last asked is lost', { error });
-    }
+    return await this.#metrics.text(this.#options.planner.desired.slots);
   }
 
   async saveState(): Promise<void> {

@@ -4,11 +4,16 @@ import { HeadgateError } from '../../../lib/errors.ts';
 /** Slot → the backend resource that it serves now. */
 export type SlotLabels = ReadonlyMap<string, string>;
 
-/** HAProxy's own exporter, over its socket. @throws HG5003 */
-export async function fetchMetrics(socketPath: string): Promise<string> {
+/**
+ * HAProxy's own exporter, over its socket.
+ * @param scopes parts of it, for example `backend`; none: all. Servers are the greater part of its cost.
+ * @throws HG5003
+ */
+export async function fetchMetrics(socketPath: string, scopes: readonly string[] = []): Promise<string> {
+  const path = `/metrics?${scopes.map((scope) => `scope=${scope}`).join('&')}`;
   const chunks: Buffer[] = [];
   await new Promise<void>((resolve, reject) => {
-    const outgoing = request({ socketPath, path: '/metrics', timeout: 10_000, agent: false }, (answer) => {
+    const outgoing = request({ socketPath, path, timeout: 10_000, agent: false }, (answer) => {
       answer.on('data', (chunk: Buffer) => chunks.push(chunk));
       answer.once('end', resolve);
       answer.once('error', reject);
