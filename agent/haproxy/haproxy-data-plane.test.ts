@@ -1,8 +1,6 @@
 import { KeyObject, webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { Agent, request } from 'node:http';
-import type { IncomingMessage } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +15,8 @@ import type { DataPlane, DataPlaneOptions, ResourceVerdict } from './data-plane.
 import { openDataPlane } from './haproxy-data-plane.ts';
 import { testCa } from './testing/certificates.fixture.ts';
 import type { TestCa, TestLeaf } from './testing/certificates.fixture.ts';
-import { backend, certificate, endpoints, host, peer, split } from './testing/resources.fixture.ts';
+import { anyListeners, keepAliveLoad, service } from './testing/plane.fixture.ts';
+import { certificate, endpoints, host, peer, split } from './testing/resources.fixture.ts';
 import { fetchAnswer, haproxyBinary, testBackend } from './testing/rig.fixture.ts';
 import type { Answer, TestBackend } from './testing/rig.fixture.ts';
 
@@ -51,13 +50,7 @@ function optionsFor(more: Partial<DataPlaneOptions> = {}): DataPlaneOptions {
     node: 'n1',
     folder,
     haproxy: haproxyBinary,
-    listeners: {
-      http: '127.0.0.1:0',
-      https: '127.0.0.1:0',
-      gateway: '127.0.0.1:0',
-      proxyProtocol: false,
-      tlsPassthrough: false,
-    },
+    listeners: anyListeners,
     gateway: { certificate: leaf.certificate, privateKey: leaf.key, ca: ca.certificate },
     spares: 64,
     ...more,
@@ -106,15 +99,6 @@ async function apply(plane: DataPlane, upserts: readonly Resource[], removals: r
   expect(rejected(await plane.apply({ upserts, removals }))).toEqual([]);
 }
 
-/** Host `<name>.example` served by one service. */
-function service(name: string, ports: readonly number[]): Resource[] {
-  return [
-    backend(`shop/${name}/80`),
-    ...ports.map((port, i) => endpoints(`shop/${name}`, port, loopback, [], `slice${i}`)),
-    host(`${name}.example`, [{ path: '/', at: { eu: `shop/${name}/80` } }]),
-  ];
-}
-
 async function server(name: string): Promise<TestBackend> {
   return stack.use(await testBackend(name));
 }
@@ -160,40 +144,6 @@ async function servedNames(plane: DataPlane, servername: string): Promise<string
   const { subject } = socket.getPeerCertificate();
   socket.destroy();
   return subject.CN?.toString();
-}
-
-/** Requests on keep-alive connections until stopped; counts all that did not end in 200. */
-function load(plane: DataPlane, name: string) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
-  const port = portOf(plane.status().http);
-  const failures: string[] = [];
-  let requests = 0;
-  const end = new AbortController();
-  const worker = async () => {
-    while (!end.signal.aborted) {
-      requests++;
-      try {
-        const outgoing = request({ host: '127.0.0.1', port, path: '/', agent, headers: { host: name } });
-        outgoing.end();
-        const [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
-        answer.resume();
-        await once(answer, 'end');
-        if (answer.statusCode !== 200) failures.push(String(answer.statusCode));
-      } catch (error) {
-        failures.push(String(error));
-      }
-      await systemClock.sleep(2);
-    }
-  };
-  const workers = Array.from({ length: 4 }, worker);
-  return {
-    async stop() {
-      end.abort();
-      await Promise.all(workers);
-      agent.destroy();
-      return { requests, failures };
-    },
-  };
 }
 
 describe('a data plane', () => {
@@ -363,13 +313,14 @@ describe('the pool of spares', () => {
   it('is refilled by hitless reloads when services are born beyond it', async () => {
     const one = await server('one');
     const plane = await started(service('first', [one.port]));
-    const traffic = load(plane, 'first.example');
+    const traffic = keepAliveLoad(portOf(plane.status().http), 'first.example');
     for (let batch = 0; batch < 20; batch++) {
       const births = Array.from({ length: 10 }, (_, i) => service(`b${batch}-${i}`, [one.port]));
       await apply(plane, births.flat());
     }
     expect((await get(plane, 'b19-9.example')).body).toBe('one');
-    const { requests, failures } = await traffic.stop();
+    await traffic.stop();
+    const { requests, failures } = traffic;
     expect(requests).toBeGreaterThan(50);
     expect(failures).toEqual([]);
     expect([...plane.status().reloads.keys()]).toEqual(['pool-refill']);
@@ -461,7 +412,7 @@ describe('what cannot be started', () => {
     stack.defer(() => void taken.close());
     const address = taken.address();
     const port = typeof address === 'object' ? address?.port : undefined;
-    const plane = await open({ listeners: { ...optionsFor().listeners, http: `127.0.0.1:${String(port)}` } });
+    const plane = await open({ listeners: { ...anyListeners, http: `127.0.0.1:${String(port)}` } });
     await expect(plane.start(new Inventory())).rejects.toMatchObject({
       code: 'HG2002',
       message: expect.stringContaining(`127.0.0.1:${String(port)}`),

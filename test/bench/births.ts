@@ -2,7 +2,7 @@ import { metricOf } from './fleet/metrics.ts';
 import { application, BenchFleet, lost, OPEN } from './fleet/bench-fleet.ts';
 import { firstSeen } from './fleet/poller.ts';
 import type { Bench, BenchOptions, BenchReport } from './bench.ts';
-import { percentile, round } from './numbers.ts';
+import { spread } from './numbers.ts';
 
 const CLUSTER = 'eu';
 /** Spare backends that an agent starts with. */
@@ -56,9 +56,7 @@ async function run({ smoke, note }: BenchOptions): Promise<BenchReport> {
         rows: [
           [
             births,
-            round(percentile(times, 0.5), 1),
-            round(percentile(times, 0.99), 1),
-            round(Math.max(...times), 1),
+            ...spread(times),
             result.requests,
             result.failed,
             own,

@@ -7,6 +7,11 @@ export function percentile(sample: readonly number[], share: number): number {
   return value;
 }
 
+/** p50, p99 and the greatest, with one digit. */
+export function spread(sample: readonly number[]): [p50: number, p99: number, most: number] {
+  return [round(percentile(sample, 0.5), 1), round(percentile(sample, 0.99), 1), round(Math.max(...sample), 1)];
+}
+
 export function median(sample: readonly number[]): number {
   return percentile(sample, 0.5);
 }

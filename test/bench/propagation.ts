@@ -5,7 +5,7 @@ import { Changes, type Kind } from './fleet/changes.ts';
 import { Connection, firstSeen } from './fleet/poller.ts';
 import { PlainHaproxy } from './plain-haproxy.ts';
 import { BenchFleet, lost } from './fleet/bench-fleet.ts';
-import { percentile, round } from './numbers.ts';
+import { percentile, round, spread } from './numbers.ts';
 
 /** Of changes, the reference apart. */
 const KINDS = 5;
@@ -95,7 +95,7 @@ async function run({ smoke, note }: BenchOptions): Promise<BenchReport> {
     for (const [row, ms] of samples) {
       const [p50, p99] = [percentile(ms, 0.5), percentile(ms, 0.99)];
       const ratio = round(p50 / percentile(samples.get(REFERENCE) ?? [], 0.5), 1);
-      rows.push([routes, row, ms.length, round(p50, 1), round(p99, 1), round(Math.max(...ms), 1), ratio]);
+      rows.push([routes, row, ms.length, ...spread(ms), ratio]);
       if (routes === 1_000 && row !== REFERENCE) figures.push(...figuresOf(row, p50, p99));
     }
     const made = KINDS * count;

@@ -13,7 +13,7 @@ import { mapFile, mapNames } from '../../agent/haproxy/model/names.ts';
 import { RuntimeClient } from '../../agent/haproxy/runtime/client.ts';
 import { compare } from '../../agent/haproxy/runtime/compare.ts';
 import { observe } from '../../agent/haproxy/runtime/observe.ts';
-import { service } from '../../agent/haproxy/testing/plane.fixture.ts';
+import { anyListeners, service } from '../../agent/haproxy/testing/plane.fixture.ts';
 import { certificate, endpoints, split } from '../../agent/haproxy/testing/resources.fixture.ts';
 import { openLedger } from '../../agent/ledger/open-ledger.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -44,13 +44,7 @@ const plane = await openDataPlane(
     node: 'n1',
     folder: join(folder, 'haproxy'),
     haproxy,
-    listeners: {
-      http: '127.0.0.1:0',
-      https: '127.0.0.1:0',
-      gateway: '127.0.0.1:0',
-      proxyProtocol: false,
-      tlsPassthrough: false,
-    },
+    listeners: anyListeners,
     gateway: setup.gateway,
     spares: 64,
   },

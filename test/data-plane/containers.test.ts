@@ -9,6 +9,7 @@ import { systemClock } from '../../lib/clock.ts';
 import type { Resource } from '../../lib/sync/index.ts';
 import { HaproxyContainer } from './haproxy-container.ts';
 import { report } from './report.ts';
+import { mended, noticed, works } from './shop-plane.ts';
 
 /** What the promise gives, and what a busy machine may add. Milliseconds. */
 const NOTICED = 2_000 + 3_000;
@@ -23,29 +24,6 @@ async function started(stack: AsyncDisposableStack) {
   container.start();
   await bench.start(resources, { external: true });
   return { bench, container, resources };
-}
-
-async function noticed({ plane }: PlaneBench): Promise<number> {
-  const { ms } = await until(
-    () => Promise.resolve(plane.status()),
-    ({ reason }) => reason !== '',
-  );
-  return ms;
-}
-
-async function mended({ plane }: PlaneBench): Promise<number> {
-  const { ms } = await until(
-    () => Promise.resolve(plane.status()),
-    ({ ready, reason }) => ready && reason === '',
-  );
-  return ms;
-}
-
-async function works(bench: PlaneBench): Promise<void> {
-  const upstream = await bench.upstream('two');
-  expect((await bench.get('shop.example')).body).toBe('one');
-  await bench.apply(service('next', [upstream.port]));
-  expect((await bench.get('next.example')).body).toBe('two');
 }
 
 describe.concurrent('agent and HAProxy in PID and mount namespaces of their own, with one folder in common', () => {

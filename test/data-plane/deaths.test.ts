@@ -4,46 +4,16 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { sockets } from '../../agent/haproxy/model/names.ts';
 import { isAlive, MASTER_SOCKET } from '../../agent/haproxy/process/stop.ts';
-import { keepAliveLoad, PlaneBench, service, until } from '../../agent/haproxy/testing/plane.fixture.ts';
+import { keepAliveLoad, service, until } from '../../agent/haproxy/testing/plane.fixture.ts';
 import { report } from './report.ts';
+import { mended, noticed, shopPlane, works } from './shop-plane.ts';
 
 /** Time to notice that the promise gives, and what a busy machine may add. Milliseconds. */
 const NOTICED = 2_000 + 3_000;
 
-async function started(): Promise<PlaneBench> {
-  const bench = await PlaneBench.make();
-  const upstream = await bench.upstream('one');
-  await bench.start(service('shop', [upstream.port]));
-  return bench;
-}
-
-async function noticed({ plane }: PlaneBench): Promise<number> {
-  const { ms } = await until(
-    () => Promise.resolve(plane.status()),
-    ({ reason }) => reason !== '',
-  );
-  return ms;
-}
-
-async function mended({ plane }: PlaneBench): Promise<number> {
-  const { ms } = await until(
-    () => Promise.resolve(plane.status()),
-    ({ ready, reason }) => ready && reason === '',
-  );
-  return ms;
-}
-
-/** What was there before is there, and what is new comes. */
-async function works(bench: PlaneBench): Promise<void> {
-  const upstream = await bench.upstream('two');
-  expect((await bench.get('shop.example')).body).toBe('one');
-  await bench.apply(service('next', [upstream.port]));
-  expect((await bench.get('next.example')).body).toBe('two');
-}
-
 describe.concurrent('a process that does not answer', () => {
   it('a stopped worker is noticed within 2 s and goes on, with the same pid', async () => {
-    await using bench = await started();
+    await using bench = await shopPlane();
     const worker = await bench.worker();
     process.kill(worker, 'SIGSTOP');
     const [seen, well] = [await noticed(bench), await mended(bench)];
@@ -54,7 +24,7 @@ describe.concurrent('a process that does not answer', () => {
   });
 
   it('a worker that stays hung is noticed within 2 s and replaced from the last good files', async () => {
-    await using bench = await started();
+    await using bench = await shopPlane();
     const worker = await bench.worker();
     const again = setInterval(() => isAlive(worker) && process.kill(worker, 'SIGSTOP'), 2);
     try {
@@ -76,7 +46,7 @@ describe.concurrent('a process that does not answer', () => {
   });
 
   it('a stopped master is noticed within 2 s and goes on; no request fails', async () => {
-    await using bench = await started();
+    await using bench = await shopPlane();
     await using load = keepAliveLoad(bench.http, 'shop.example');
     const { master } = await bench.processes();
     process.kill(master, 'SIGSTOP');
@@ -90,7 +60,7 @@ describe.concurrent('a process that does not answer', () => {
   });
 
   it('a worker without file descriptors is noticed within 2 s and replaced', async () => {
-    await using bench = await started();
+    await using bench = await shopPlane();
     const worker = await bench.worker();
     execFileSync('prlimit', ['--pid', String(worker), '--nofile=12:12']);
     const seen = await noticed(bench);
@@ -107,7 +77,7 @@ describe.concurrent('a socket that somebody removed', () => {
     ['master', MASTER_SOCKET],
     ['worker', sockets.worker],
   ])('of the %s is noticed within 2 s and made again; no request fails', async (part, socket) => {
-    await using bench = await started();
+    await using bench = await shopPlane();
     await using load = keepAliveLoad(bench.http, 'shop.example');
     const { pid } = bench.plane.status();
     rmSync(join(bench.folder, socket));
@@ -125,7 +95,7 @@ describe.concurrent('a socket that somebody removed', () => {
 });
 
 it.concurrent('a crash loop backs off and keeps the reason in view', async () => {
-  await using bench = await started();
+  await using bench = await shopPlane();
   const gaps: number[] = [];
   for (let round = 0; round < 4; round++) {
     const { pid } = bench.plane.status();
@@ -145,7 +115,7 @@ it.concurrent('a crash loop backs off and keeps the reason in view', async () =>
 });
 
 it.concurrent('an agent that finds a HAProxy whose master cannot be asked puts another in its place; no request fails', async () => {
-  await using bench = await started();
+  await using bench = await shopPlane();
   const before = await bench.processes();
   await bench.leave();
   rmSync(join(bench.folder, MASTER_SOCKET));
@@ -162,7 +132,7 @@ it.concurrent('an agent that finds a HAProxy whose master cannot be asked puts a
 });
 
 it.concurrent('an agent that finds a HAProxy which hangs and cannot be asked ends it and starts another', async () => {
-  await using bench = await started();
+  await using bench = await shopPlane();
   const before = await bench.processes();
   const stop = () => {
     for (const pid of [before.master, before.worker])

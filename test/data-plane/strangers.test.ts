@@ -7,32 +7,11 @@ import { MASTER_SOCKET } from '../../agent/haproxy/process/stop.ts';
 import { keepAliveLoad, PlaneBench, service, until } from '../../agent/haproxy/testing/plane.fixture.ts';
 import { haproxyBinary } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { report } from './report.ts';
-
-async function started(): Promise<PlaneBench> {
-  const bench = await PlaneBench.make();
-  const upstream = await bench.upstream('one');
-  await bench.start(service('shop', [upstream.port]));
-  return bench;
-}
-
-async function mended({ plane }: PlaneBench): Promise<number> {
-  const { ms } = await until(
-    () => Promise.resolve(plane.status()),
-    ({ ready, reason }) => ready && reason === '',
-  );
-  return ms;
-}
-
-async function works(bench: PlaneBench): Promise<void> {
-  const upstream = await bench.upstream('two');
-  expect((await bench.get('shop.example')).body).toBe('one');
-  await bench.apply(service('next', [upstream.port]));
-  expect((await bench.get('next.example')).body).toBe('two');
-}
+import { mended, shopPlane, works } from './shop-plane.ts';
 
 describe.concurrent('somebody else at HAProxy', () => {
   it.each(['SIGUSR2', 'reload'])('reloads it by %s: it is looked at and serves what it should', async (how) => {
-    await using bench = await started();
+    await using bench = await shopPlane();
     await using load = keepAliveLoad(bench.http, 'shop.example');
     const { master, worker } = await bench.processes();
     if (how === 'SIGUSR2') process.kill(master, how);
@@ -49,7 +28,7 @@ describe.concurrent('somebody else at HAProxy', () => {
   });
 
   it('breaks a file by hand and reloads: the old worker serves on, and the next reload mends the file', async () => {
-    await using bench = await started();
+    await using bench = await shopPlane();
     await using load = keepAliveLoad(bench.http, 'shop.example');
     const base = join(bench.folder, 'conf/00-base.cfg');
     const whole = readFileSync(base, 'utf8');
@@ -65,7 +44,7 @@ describe.concurrent('somebody else at HAProxy', () => {
   });
 
   it('kills the master and its worker at once: noticed and mended', async () => {
-    await using bench = await started();
+    await using bench = await shopPlane();
     const { master, worker = 0 } = await bench.processes();
     process.kill(master, 'SIGKILL');
     process.kill(worker, 'SIGKILL');

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { frame } from '../../agent/haproxy/render/grpc-check.ts';
 
 /** Longer than any answer takes, shorter than HAProxy's own patience with a request. */
 const PATIENCE_MS = 5_000;
@@ -77,15 +78,6 @@ export async function exchangeHttp2(
   const answer = await answered;
   socket.destroy();
   return answer;
-}
-
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
 }
 
 /** A string literal without Huffman coding (RFC 7541, 5.2). */

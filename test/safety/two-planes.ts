@@ -6,6 +6,7 @@ import { openDataPlane } from '../../agent/haproxy/haproxy-data-plane.ts';
 import { askMaster, showProcesses } from '../../agent/haproxy/process/master.ts';
 import { MASTER_SOCKET } from '../../agent/haproxy/process/stop.ts';
 import { type TestCa, testCa } from '../../agent/haproxy/testing/certificates.fixture.ts';
+import { anyListeners } from '../../agent/haproxy/testing/plane.fixture.ts';
 import { haproxyBinary } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLog } from '../../lib/log.ts';
@@ -79,14 +80,13 @@ export class TwoPlanes implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), 'hg-tp-'));
     this.#stack.defer(() => rm(folder, { recursive: true, force: true }));
     const { certificate, key } = await this.ca.leaf(`${cluster}.gateway.headgate`);
-    const any = '127.0.0.1:0';
     const plane = await openDataPlane(
       {
         cluster,
         node: 'n1',
         folder,
         haproxy: haproxyBinary,
-        listeners: { http: any, https: any, gateway: any, proxyProtocol: false, tlsPassthrough: false },
+        listeners: anyListeners,
         gateway: { certificate, privateKey: key, ca: this.ca.certificate },
         spares,
       },

@@ -51,7 +51,8 @@ function field(name: string, value: string): Buffer {
   ]);
 }
 
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
+/** A frame of HTTP/2 (RFC 9113, 4.1). */
+export function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);
   head[3] = type;

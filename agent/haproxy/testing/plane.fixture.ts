@@ -9,7 +9,7 @@ import { systemClock } from '../../../lib/clock.ts';
 import { silentLog } from '../../../lib/log.ts';
 import { Inventory } from '../../../lib/sync/index.ts';
 import type { Resource, ResourceKey } from '../../../lib/sync/index.ts';
-import type { DataPlane, DataPlaneOptions, GatewayCredentials, ResourceVerdict } from '../data-plane.ts';
+import type { DataPlane, DataPlaneOptions, GatewayCredentials, Listeners, ResourceVerdict } from '../data-plane.ts';
 import { openDataPlane, renderDataPlane } from '../haproxy-data-plane.ts';
 import type { DataPlaneRim } from '../haproxy-data-plane.ts';
 import { sockets } from '../model/names.ts';
@@ -21,6 +21,15 @@ import type { TestCa } from './certificates.fixture.ts';
 import { backend, endpoints, host } from './resources.fixture.ts';
 import { fetchAnswer, haproxyBinary, testBackend } from './rig.fixture.ts';
 import type { Answer, TestBackend } from './rig.fixture.ts';
+
+/** On loopback, on ports that are free. */
+export const anyListeners: Listeners = {
+  http: '127.0.0.1:0',
+  https: '127.0.0.1:0',
+  gateway: '127.0.0.1:0',
+  proxyProtocol: false,
+  tlsPassthrough: false,
+};
 
 /** Data planes of one folder, one after another, over one real HAProxy, which ends with the test. */
 export class PlaneBench implements AsyncDisposable {
@@ -88,13 +97,7 @@ export class PlaneBench implements AsyncDisposable {
       node: 'n1',
       folder: this.folder,
       haproxy: haproxyBinary,
-      listeners: {
-        http: '127.0.0.1:0',
-        https: '127.0.0.1:0',
-        gateway: '127.0.0.1:0',
-        proxyProtocol: false,
-        tlsPassthrough: false,
-      },
+      listeners: anyListeners,
       gateway: this.gateway,
       spares: 64,
       ...more,

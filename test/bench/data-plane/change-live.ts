@@ -3,7 +3,7 @@ import { backend, endpoints, host } from '../../../agent/haproxy/testing/resourc
 import type { Resource } from '../../../lib/sync/index.ts';
 import type { Bench, BenchOptions, BenchReport } from '../bench.ts';
 import { firstSeen, type Look } from '../fleet/poller.ts';
-import { percentile, round } from '../numbers.ts';
+import { percentile, round, spread } from '../numbers.ts';
 import { ChangedPlane, share, SHOP, simpleHost, tls } from './changed-plane.ts';
 
 interface Kind {
@@ -133,10 +133,6 @@ async function run({ smoke, note }: BenchOptions): Promise<BenchReport> {
     figures: [],
     faults,
   };
-}
-
-function spread(times: readonly number[]): number[] {
-  return [round(percentile(times, 0.5), 1), round(percentile(times, 0.99), 1), round(Math.max(...times), 1)];
 }
 
 export const changeLive: Bench = {
