@@ -1,3 +1,4 @@
+import { compare } from '../../../lib/compare.ts';
 import type { UsableCertificate } from './certificate.ts';
 import type { Fault } from './problems.ts';
 import { References } from './references.ts';
@@ -67,7 +68,7 @@ export class CertificateClaims {
 
   #first(secrets: ReadonlySet<string>): string | undefined {
     const until = (secret: string): number => this.#offered.get(secret)?.notAfter ?? 0;
-    return [...secrets].sort((a, b) => until(b) - until(a) || (a < b ? -1 : 1))[0];
+    return [...secrets].sort((a, b) => until(b) - until(a) || compare(a, b))[0];
   }
 }
 

@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto';
-import { lstat, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { HeadgateError } from '../../../lib/errors.ts';
-import { memoryRoot } from './memory-folder.ts';
+import { isPrivate, memoryRoot } from './memory-folder.ts';
 import { isRunning } from './stop.ts';
 
 export interface HaproxyFolder {
@@ -23,7 +23,7 @@ export async function chooseHaproxyFolder(data: string): Promise<HaproxyFolder> 
   const usual = usualFolder(data);
   const other = await substituteFolder(data);
   if (await isRunning(usual)) return { folder: usual, problem: undefined };
-  if ((await isOwned(other)) && (await isRunning(other))) {
+  if ((await isPrivate(other)) && (await isRunning(other))) {
     return { folder: other, problem: `HAProxy was started in ${other} while ${usual} took no files` };
   }
   const problem = await refusal(usual);
@@ -35,13 +35,13 @@ export async function chooseHaproxyFolder(data: string): Promise<HaproxyFolder> 
 /** The folders in which an agent of this data folder may have left a HAProxy. */
 export async function haproxyFolders(data: string): Promise<readonly string[]> {
   const other = await substituteFolder(data);
-  return (await isOwned(other)) ? [usualFolder(data), other] : [usualFolder(data)];
+  return (await isPrivate(other)) ? [usualFolder(data), other] : [usualFolder(data)];
 }
 
 /** Removes the substitute of a data folder's own, once no HAProxy runs there. */
 export async function dropSubstitute(data: string): Promise<void> {
   const other = await substituteFolder(data);
-  if (await isOwned(other)) await rm(other, { recursive: true, force: true });
+  if (await isPrivate(other)) await rm(other, { recursive: true, force: true });
 }
 
 function usualFolder(data: string): string {
@@ -69,14 +69,8 @@ async function refusal(folder: string): Promise<string | undefined> {
 }
 
 async function owned(folder: string): Promise<string> {
-  if (await isOwned(folder)) return folder;
+  if (await isPrivate(folder)) return folder;
   throw new HeadgateError('HG2003', `${folder} is not a folder of this user's alone`, {
     remedy: 'remove it, or give the agent a data folder that it can write',
   });
-}
-
-/** Such places are open to every user, who may have been there first. */
-async function isOwned(folder: string): Promise<boolean> {
-  const found = await lstat(folder).catch(() => undefined);
-  return found?.isDirectory() === true && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
 }

@@ -67,14 +67,18 @@ function isOurs(place: string): boolean {
   return basename(place).startsWith(PREFIX);
 }
 
-/** Where the links lead, while that is there and this user's alone: such places are open to every user. */
+/** Whether it is a folder of this user's alone, and no link: places in memory are open to every user. */
+export async function isPrivate(folder: string): Promise<boolean> {
+  const found = await lstat(folder).catch(() => undefined);
+  return found?.isDirectory() === true && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
+}
+
+/** Where the links lead, while that is there and this user's alone. */
 async function heldPlace(folder: string): Promise<string | undefined> {
   const place = await linkedPlace(folder);
   if (place === undefined) return undefined;
   for (const name of ['', ...secretFolders]) {
-    const found = await lstat(join(place, name)).catch(() => undefined);
-    if (found?.isDirectory() !== true || found.uid !== process.getuid?.() || (found.mode & 0o077) !== 0)
-      return undefined;
+    if (!(await isPrivate(join(place, name)))) return undefined;
   }
   return place;
 }
