@@ -7,6 +7,7 @@ import {
   Endpoints,
   Host,
   HostSplit,
+  ObjectStatus,
   Peer,
   Settings,
 } from '../proto/gen/headgate/v1/configured.ts';
@@ -21,6 +22,7 @@ const decoders: Readonly<Record<string, (body: Uint8Array) => unknown>> = {
   peer: (body) => Peer.decode(body),
   'own-certificate': (body) => Certificate.decode(body),
   settings: (body) => Settings.decode(body),
+  status: (body) => ObjectStatus.decode(body),
   node: (body) => NodeInfo.decode(body),
   verdict: (body) => Verdict.decode(body),
 };

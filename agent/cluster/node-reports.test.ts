@@ -14,7 +14,7 @@ const rejected = (node: string, code = 'HG5003') =>
       digest: Buffer.alloc(32),
       programmed: 0,
       nodes: 1,
-      rejections: [{ node, code, message: 'refused', haproxy: '', transient: false }],
+      rejections: [{ node, code, message: 'refused', haproxy: '', transient: false, field: '', remedy: '' }],
     }).finish(),
   );
 

@@ -182,7 +182,7 @@ export class NodeAgent {
         digest: Buffer.from(digest, 'hex'),
         programmed: 0,
         nodes: 1,
-        rejections: [{ node, code, message, haproxy, transient }],
+        rejections: [{ node, code, message, haproxy, transient, field: '', remedy: '' }],
       }).finish();
       this.up.publish({ upserts: [resource('verdict', name, body)], removals: [] });
     }

@@ -217,7 +217,9 @@ test.each<[string, Report, string]>([
         digest: Buffer.alloc(0),
         programmed: 0,
         nodes: 1,
-        rejections: [{ node: 'n1', code: 'HG5003"} 1', message: '', haproxy: '', transient: false }],
+        rejections: [
+          { node: 'n1', code: 'HG5003"} 1', message: '', haproxy: '', transient: false, field: '', remedy: '' },
+        ],
       }).finish(),
     ],
     'HG1002 rejections[0].code',

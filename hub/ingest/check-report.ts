@@ -95,6 +95,7 @@ export function checkReport({ type, name, body }: Resource): Ingress | undefined
     case 'settings':
     case 'endpoints':
     case 'own-certificate':
+    case 'status':
       return fail('HG3006', 'this type never travels up');
     default:
       return unreachable(type);

@@ -5,6 +5,8 @@ export const resourceTypes = {
   backend: { direction: 'down', authority: 'hub' },
   peer: { direction: 'down', authority: 'hub' },
   settings: { direction: 'down', authority: 'hub' },
+  /** For the cluster agent itself. */
+  status: { direction: 'down', authority: 'hub' },
   endpoints: { direction: 'down', authority: 'cluster' },
   'own-certificate': { direction: 'down', authority: 'cluster' },
   // down to the nodes and up to the hub

@@ -13,6 +13,7 @@ const ranks = {
   endpoints: 4,
   split: 5,
   host: 7,
+  status: 8,
 
   cluster: 0,
   node: 1,

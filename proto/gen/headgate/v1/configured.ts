@@ -557,6 +557,35 @@ export interface Settings {
   readonly fleet: string;
 }
 
+/**
+ * status/<kind>/<namespace>/<name>, from the hub to the cluster whose object it is, for the object's status and
+ * Events there; nodes do not get it. Every policy of the cluster has one, an Ingress only where something is not
+ * as asked.
+ */
+export interface ObjectStatus {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** metadata.generation that the hub speaks of. */
+  readonly generation: bigint;
+  /** What is not as asked; empty: accepted. */
+  readonly findings: readonly Finding[];
+  /** What the whole fleet makes of the object, one sentence; may be empty. */
+  readonly fleet: string;
+}
+
+export interface Finding {
+  /** Whether the object is in force all the same. */
+  readonly accepted: boolean;
+  /** Reason of a condition: Conflicted, Invalid, TargetNotFound, PartiallyProgrammed, Overridden. */
+  readonly reason: string;
+  readonly code: string;
+  /** Path of the field in the object; may be empty. */
+  readonly field: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
 function createBaseHost(): Host {
   return { name: "", namespace: "", routes: [], defaultRoute: undefined };
 }
@@ -3466,6 +3495,287 @@ export const Settings: MessageFns<Settings> = {
     const message = createBaseSettings() as any;
     message.cluster = object.cluster ?? "";
     message.fleet = object.fleet ?? "";
+    return message;
+  },
+};
+
+function createBaseObjectStatus(): ObjectStatus {
+  return { kind: "", namespace: "", name: "", generation: 0n, findings: [], fleet: "" };
+}
+
+export const ObjectStatus: MessageFns<ObjectStatus> = {
+  encode(message: ObjectStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.namespace !== "") {
+      writer.uint32(18).string(message.namespace);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.generation !== 0n) {
+      if (BigInt.asIntN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type int64 too large");
+      }
+      writer.uint32(32).int64(message.generation);
+    }
+    for (const v of message.findings) {
+      Finding.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.fleet !== "") {
+      writer.uint32(50).string(message.fleet);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ObjectStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObjectStatus() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.generation = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.findings.push(Finding.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.fleet = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: ObjectStatus): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.namespace !== "") {
+      obj.namespace = message.namespace;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.generation !== 0n) {
+      obj.generation = message.generation.toString();
+    }
+    if (message.findings?.length) {
+      obj.findings = message.findings.map((e) => Finding.toJSON(e));
+    }
+    if (message.fleet !== "") {
+      obj.fleet = message.fleet;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ObjectStatus>): ObjectStatus {
+    return ObjectStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ObjectStatus>): ObjectStatus {
+    const message = createBaseObjectStatus() as any;
+    message.kind = object.kind ?? "";
+    message.namespace = object.namespace ?? "";
+    message.name = object.name ?? "";
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    message.findings = object.findings?.map((e) => Finding.fromPartial(e)) || [];
+    message.fleet = object.fleet ?? "";
+    return message;
+  },
+};
+
+function createBaseFinding(): Finding {
+  return { accepted: false, reason: "", code: "", field: "", message: "", remedy: "" };
+}
+
+export const Finding: MessageFns<Finding> = {
+  encode(message: Finding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.accepted !== false) {
+      writer.uint32(8).bool(message.accepted);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.code !== "") {
+      writer.uint32(26).string(message.code);
+    }
+    if (message.field !== "") {
+      writer.uint32(34).string(message.field);
+    }
+    if (message.message !== "") {
+      writer.uint32(42).string(message.message);
+    }
+    if (message.remedy !== "") {
+      writer.uint32(50).string(message.remedy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Finding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFinding() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.accepted = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.remedy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: Finding): unknown {
+    const obj: any = {};
+    if (message.accepted !== false) {
+      obj.accepted = message.accepted;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.remedy !== "") {
+      obj.remedy = message.remedy;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Finding>): Finding {
+    return Finding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Finding>): Finding {
+    const message = createBaseFinding() as any;
+    message.accepted = object.accepted ?? false;
+    message.reason = object.reason ?? "";
+    message.code = object.code ?? "";
+    message.field = object.field ?? "";
+    message.message = object.message ?? "";
+    message.remedy = object.remedy ?? "";
     return message;
   },
 };

@@ -176,6 +176,10 @@ export interface Rejection {
   /** HAProxy's own words, where it refused. */
   readonly haproxy: string;
   readonly transient: boolean;
+  /** Path of the field in the object that the resource comes from; may be empty. */
+  readonly field: string;
+  /** One sentence: how to mend it. */
+  readonly remedy: string;
 }
 
 function createBaseClusterInfo(): ClusterInfo {
@@ -1841,7 +1845,7 @@ export const Verdict: MessageFns<Verdict> = {
 };
 
 function createBaseRejection(): Rejection {
-  return { node: "", code: "", message: "", haproxy: "", transient: false };
+  return { node: "", code: "", message: "", haproxy: "", transient: false, field: "", remedy: "" };
 }
 
 export const Rejection: MessageFns<Rejection> = {
@@ -1860,6 +1864,12 @@ export const Rejection: MessageFns<Rejection> = {
     }
     if (message.transient !== false) {
       writer.uint32(40).bool(message.transient);
+    }
+    if (message.field !== "") {
+      writer.uint32(50).string(message.field);
+    }
+    if (message.remedy !== "") {
+      writer.uint32(58).string(message.remedy);
     }
     return writer;
   },
@@ -1917,6 +1927,22 @@ export const Rejection: MessageFns<Rejection> = {
             message.transient = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.remedy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1946,6 +1972,12 @@ export const Rejection: MessageFns<Rejection> = {
     if (message.transient !== false) {
       obj.transient = message.transient;
     }
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.remedy !== "") {
+      obj.remedy = message.remedy;
+    }
     return obj;
   },
 
@@ -1959,6 +1991,8 @@ export const Rejection: MessageFns<Rejection> = {
     message.message = object.message ?? "";
     message.haproxy = object.haproxy ?? "";
     message.transient = object.transient ?? false;
+    message.field = object.field ?? "";
+    message.remedy = object.remedy ?? "";
     return message;
   },
 };
