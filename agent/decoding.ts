@@ -11,7 +11,7 @@ import {
   Peer,
   Settings,
 } from '../proto/gen/headgate/v1/configured.ts';
-import { NodeInfo, Verdict } from '../proto/gen/headgate/v1/reported.ts';
+import { BackendHealth, NodeInfo, Verdict } from '../proto/gen/headgate/v1/reported.ts';
 
 /** Bodies that an agent reads; a type that is not here passes untouched. */
 const decoders: Readonly<Record<string, (body: Uint8Array) => unknown>> = {
@@ -25,6 +25,7 @@ const decoders: Readonly<Record<string, (body: Uint8Array) => unknown>> = {
   status: (body) => ObjectStatus.decode(body),
   node: (body) => NodeInfo.decode(body),
   verdict: (body) => Verdict.decode(body),
+  health: (body) => BackendHealth.decode(body),
 };
 
 /**

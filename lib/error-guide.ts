@@ -141,12 +141,21 @@ const guide: Readonly<Record<Code, Explanation>> = {
     what: 'Settings that only a file can hold wait for a reload of HAProxy, and those keep some seconds apart. The last good version goes on serving.',
     mend: 'Nothing: the agent tries again by itself. `docs/field-table.md` says which settings are free of it.',
   },
+  HG5007: {
+    what: 'HAProxy has taken endpoints out that Kubernetes calls ready: its checks, or requests to them, fail. The others serve; where none is left, other clusters do.',
+    mend: 'Look at the pods, the health check of the policy, and what lies between node and pods.',
+  },
   HG6001: {
     what: "A guard holds a removal that takes away a large part of a cluster's routes. They go on serving.",
     mend: 'Mend the source, or let it happen with `headgate guard confirm ID`.',
   },
   HG9001: { what: 'A mistake of Headgate.', mend: 'Report it, with the output of `-v` or the log line.' },
 };
+
+/** How to mend what a code stands for, in general; undefined for a code of another release. */
+export function generalRemedy(code: string): string | undefined {
+  return Object.hasOwn(guide, code) ? guide[code as Code].mend : undefined;
+}
 
 /** docs/errors.md. */
 export function errorGuide(): string {

@@ -42,6 +42,7 @@ export const codes = {
   HG5004: 'system', // HAProxy is not running
   HG5005: 'user', // more than the data plane's limit for one object
   HG5006: 'system', // new settings wait for HAProxy's next reload
+  HG5007: 'system', // HAProxy has taken endpoints out of service
   HG6001: 'user', // a guard holds a removal
   HG9001: 'system', // our own mistake
 } as const satisfies Record<string, Blame>;

@@ -11,6 +11,7 @@ import { policyKinds } from '../../lib/policy/schemas.ts';
 import type { Resource } from '../../lib/sync/index.ts';
 import { HostSplit, PathType } from '../../proto/gen/headgate/v1/configured.ts';
 import {
+  BackendHealth,
   type BackendRef,
   CertificateInfo,
   ClusterInfo,
@@ -83,6 +84,9 @@ export function checkReport({ type, name, body }: Resource): Ingress | undefined
         if (!errorCode.test(code)) fail('HG1002', 'must be HG and four digits', `rejections[${index}].code`);
       break;
     }
+    case 'health':
+      checkHealth(name, body);
+      break;
     case 'split': {
       const { host } = decode(HostSplit, body);
       named(name, host);
@@ -146,6 +150,18 @@ function checkService(name: string, body: Uint8Array): void {
     if (port.number < 1 || port.number > 65_535) fail('HG1002', 'must be 1 to 65535', `ports[${index}].number`);
     if (port.name !== '' && (port.name.length > 63 || !portName.test(port.name)))
       fail('HG1002', 'must be a port name', `ports[${index}].name`);
+  }
+}
+
+function checkHealth(name: string, body: Uint8Array): void {
+  const { namespace, service, port, impaired } = decode(BackendHealth, body);
+  named(name, `${namespace}/${service}/${port}`);
+  if (!isLabel(namespace)) fail('HG1002', 'must be an RFC 1123 label', 'namespace');
+  if (!isLabel(service)) fail('HG1002', 'must be an RFC 1123 label', 'service');
+  if (port.length > 63 || !portName.test(port)) fail('HG1002', 'must be a number or a port name', 'port');
+  for (const [index, { node, live, total }] of impaired.entries()) {
+    if (!isLabel(node)) fail('HG1002', 'must be an RFC 1123 label', `impaired[${index}].node`);
+    if (live >= total) fail('HG1002', 'must be less than total', `impaired[${index}].live`);
   }
 }
 

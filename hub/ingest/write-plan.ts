@@ -38,7 +38,7 @@ export interface WritePlan {
 /** What a route lives on. */
 const routeTypes: ReadonlySet<string> = new Set(['ingress', 'service', 'policy', 'certificate']);
 /** What agents make of other resources; it says nothing about what a cluster has. */
-const derivedTypes: ReadonlySet<string> = new Set(['problem', 'verdict', 'split']);
+const derivedTypes: ReadonlySet<string> = new Set(['problem', 'verdict', 'health', 'split']);
 
 /** A stored value stays below the store's limit, with room for what else the transaction holds. */
 const MAX_VALUE_BYTES = transactionLimits.bytes - 64 * 1024;

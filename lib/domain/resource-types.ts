@@ -20,6 +20,7 @@ export const resourceTypes = {
   problem: { direction: 'up', authority: 'cluster' },
   node: { direction: 'up', authority: 'node' },
   verdict: { direction: 'up', authority: 'node' },
+  health: { direction: 'up', authority: 'node' },
 } as const satisfies Record<string, { direction: 'up' | 'down' | 'both'; authority: 'hub' | 'cluster' | 'node' }>;
 
 export type ResourceType = keyof typeof resourceTypes;

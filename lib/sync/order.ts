@@ -22,6 +22,7 @@ const ranks = {
   policy: 4,
   ingress: 5,
   verdict: 6,
+  health: 6,
   problem: 7,
 } as const satisfies Record<ResourceType, number>;
 

@@ -182,6 +182,29 @@ export interface Rejection {
   readonly remedy: string;
 }
 
+/**
+ * health/<namespace>/<service>/<port>: endpoints of a backend that HAProxy has taken out, by its checks or by requests
+ * that failed; there only while there are such. A node reports its own, the cluster agent joins them. For people: the
+ * split does not look at it.
+ */
+export interface BackendHealth {
+  readonly namespace: string;
+  readonly service: string;
+  /** Number or name, as in the backend resource's name. */
+  readonly port: string;
+  /** Nodes that there are. */
+  readonly nodes: number;
+  /** Those with endpoints out, ascending by name; on the others all are live. */
+  readonly impaired: readonly NodeHealth[];
+}
+
+export interface NodeHealth {
+  readonly node: string;
+  /** Endpoints that get requests, and those that there are. */
+  readonly live: number;
+  readonly total: number;
+}
+
 function createBaseClusterInfo(): ClusterInfo {
   return { uid: "", agentVersion: "" };
 }
@@ -1993,6 +2016,222 @@ export const Rejection: MessageFns<Rejection> = {
     message.transient = object.transient ?? false;
     message.field = object.field ?? "";
     message.remedy = object.remedy ?? "";
+    return message;
+  },
+};
+
+function createBaseBackendHealth(): BackendHealth {
+  return { namespace: "", service: "", port: "", nodes: 0, impaired: [] };
+}
+
+export const BackendHealth: MessageFns<BackendHealth> = {
+  encode(message: BackendHealth, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.namespace !== "") {
+      writer.uint32(10).string(message.namespace);
+    }
+    if (message.service !== "") {
+      writer.uint32(18).string(message.service);
+    }
+    if (message.port !== "") {
+      writer.uint32(26).string(message.port);
+    }
+    if (message.nodes !== 0) {
+      writer.uint32(32).uint32(message.nodes);
+    }
+    for (const v of message.impaired) {
+      NodeHealth.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackendHealth {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackendHealth() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.nodes = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.impaired.push(NodeHealth.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: BackendHealth): unknown {
+    const obj: any = {};
+    if (message.namespace !== "") {
+      obj.namespace = message.namespace;
+    }
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
+    if (message.port !== "") {
+      obj.port = message.port;
+    }
+    if (message.nodes !== 0) {
+      obj.nodes = Math.round(message.nodes);
+    }
+    if (message.impaired?.length) {
+      obj.impaired = message.impaired.map((e) => NodeHealth.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BackendHealth>): BackendHealth {
+    return BackendHealth.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BackendHealth>): BackendHealth {
+    const message = createBaseBackendHealth() as any;
+    message.namespace = object.namespace ?? "";
+    message.service = object.service ?? "";
+    message.port = object.port ?? "";
+    message.nodes = object.nodes ?? 0;
+    message.impaired = object.impaired?.map((e) => NodeHealth.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseNodeHealth(): NodeHealth {
+  return { node: "", live: 0, total: 0 };
+}
+
+export const NodeHealth: MessageFns<NodeHealth> = {
+  encode(message: NodeHealth, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.live !== 0) {
+      writer.uint32(16).uint32(message.live);
+    }
+    if (message.total !== 0) {
+      writer.uint32(24).uint32(message.total);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeHealth {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeHealth() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.live = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.total = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: NodeHealth): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.live !== 0) {
+      obj.live = Math.round(message.live);
+    }
+    if (message.total !== 0) {
+      obj.total = Math.round(message.total);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NodeHealth>): NodeHealth {
+    return NodeHealth.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NodeHealth>): NodeHealth {
+    const message = createBaseNodeHealth() as any;
+    message.node = object.node ?? "";
+    message.live = object.live ?? 0;
+    message.total = object.total ?? 0;
     return message;
   },
 };
