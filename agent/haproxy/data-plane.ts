@@ -47,11 +47,23 @@ export type ResourceVerdict =
       readonly programmed: false;
       readonly code: string;
       readonly message: string;
+      /** Path in the object that the resource comes from, and how to mend it; where known. */
+      readonly field: string | undefined;
+      readonly remedy: string | undefined;
       /** HAProxy's own words, where it refused. */
       readonly haproxy: string | undefined;
       /** Worth trying again without a new digest. */
       readonly transient: boolean;
     };
+
+/** Endpoints of a backend resource that HAProxy has taken out, by its checks or by requests that failed. */
+export interface EndpointsOut {
+  /** <namespace>/<service>/<port> */
+  readonly backend: string;
+  /** Endpoints that get requests, and those that there are. */
+  readonly live: number;
+  readonly total: number;
+}
 
 export interface DataPlaneStatus {
   /** HAProxy serves a valid configuration. */

@@ -50,8 +50,8 @@ export class LastGood {
       const key = { type, name };
       const rejection = refused.get(labelOf(key));
       if (rejection !== undefined) {
-        const { code, message, transient } = rejection;
-        return { key, digest, programmed: false, code, message, haproxy: undefined, transient };
+        const { code, message, field, remedy, transient } = rejection;
+        return { key, digest, programmed: false, code, message, field, remedy, haproxy: undefined, transient };
       }
       const failure = failed.get(labelOf(key));
       if (failure !== undefined) return refusedBy(failure, key, digest);
@@ -93,12 +93,14 @@ export class LastGood {
 export function putOff(verdict: ResourceVerdict, code: Code, message: string): ResourceVerdict {
   if (!verdict.programmed) return verdict;
   const { key, digest } = verdict;
-  return { key, digest, programmed: false, code, message, haproxy: undefined, transient: true };
+  const nowhere = { field: undefined, remedy: undefined, haproxy: undefined };
+  return { key, digest, programmed: false, code, message, ...nowhere, transient: true };
 }
 
 function refusedBy({ command, words }: Failure, key: ResourceKey, digest: string): ResourceVerdict {
   const message = `HAProxy refused ${JSON.stringify(command)}`;
-  return { key, digest, programmed: false, code: 'HG5003', message, haproxy: words, transient: false };
+  const own = { field: undefined, remedy: undefined };
+  return { key, digest, programmed: false, code: 'HG5003', message, ...own, haproxy: words, transient: false };
 }
 
 function isNamed(delta: ResourceDelta, { type, name }: ResourceKey): boolean {

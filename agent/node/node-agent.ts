@@ -1,4 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
+import { generalRemedy } from '../../lib/error-guide.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import {
@@ -152,6 +153,8 @@ export class NodeAgent {
             programmed: false,
             code: error.code,
             message: error.message,
+            field: error.field,
+            remedy: error.remedy,
             haproxy: undefined,
             transient: true,
           })),
@@ -170,7 +173,8 @@ export class NodeAgent {
         this.up.publish({ upserts: [], removals: [{ type: 'verdict', name }] });
         continue;
       }
-      const { code, message, haproxy = '', transient, key, digest } = verdict;
+      const { code, message, field = '', haproxy = '', transient, key, digest } = verdict;
+      const remedy = verdict.remedy ?? generalRemedy(code) ?? '';
       const attempts = (this.#rejected.get(name)?.attempts ?? 0) + 1;
       // What waits for a reload is taken in right after it.
       const wait = code === 'HG5006' ? RETRY_MS : Math.min(RETRY_CAP_MS, RETRY_MS * 2 ** (attempts - 1));
@@ -182,7 +186,7 @@ export class NodeAgent {
         digest: Buffer.from(digest, 'hex'),
         programmed: 0,
         nodes: 1,
-        rejections: [{ node, code, message, haproxy, transient, field: '', remedy: '' }],
+        rejections: [{ node, code, message, haproxy, transient, field, remedy }],
       }).finish();
       this.up.publish({ upserts: [resource('verdict', name, body)], removals: [] });
     }

@@ -21,6 +21,7 @@ export class ClusterDraft {
       certificates: edit(base?.certificates),
       problems: edit(base?.problems),
       verdicts: edit(base?.verdicts),
+      health: edit(base?.health),
       splits: edit(base?.splits),
     };
   }
@@ -39,6 +40,7 @@ export class ClusterDraft {
       certificates: maps.certificates.done(),
       problems: maps.problems.done(),
       verdicts: maps.verdicts.done(),
+      health: maps.health.done(),
       splits: maps.splits.done(),
     };
   }

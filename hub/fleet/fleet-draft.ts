@@ -1,6 +1,7 @@
 import { claimCovers } from '../../lib/domain/host-name.ts';
 import type { TrafficPolicySpec } from '../../lib/policy/schemas.ts';
 import {
+  BackendHealth,
   CertificateInfo,
   ClusterInfo,
   NodeInfo,
@@ -201,6 +202,8 @@ export class FleetDraft {
         return this.#put(draft.maps.problems, name, entry, (e) => Problem.decode(stored(e).resource.body));
       case 'verdict':
         return this.#put(draft.maps.verdicts, name, entry, (e) => Verdict.decode(stored(e).resource.body));
+      case 'health':
+        return this.#put(draft.maps.health, name, entry, (e) => BackendHealth.decode(stored(e).resource.body));
       case 'split':
         return this.#put(draft.maps.splits, name, entry, (e) => HostSplit.decode(stored(e).resource.body));
       case 'cluster':

@@ -2,6 +2,7 @@ import type { Epoch } from '../../lib/sync/index.ts';
 import type { ClusterSpec, HostClaimSpec, TrafficPolicySpec } from '../../lib/policy/schemas.ts';
 import type { HostSplit } from '../../proto/gen/headgate/v1/configured.ts';
 import type {
+  BackendHealth,
   CertificateInfo,
   ClusterInfo,
   Ingress,
@@ -52,6 +53,8 @@ export interface ClusterState {
   readonly problems: ReadonlyMap<string, Problem>;
   /** By `<type>/<name>`. */
   readonly verdicts: ReadonlyMap<string, Verdict>;
+  /** By `<namespace>/<service>/<port>`: backends of which HAProxy has taken endpoints out. */
+  readonly health: ReadonlyMap<string, BackendHealth>;
   /** By host: the splits its agent acts on. */
   readonly splits: ReadonlyMap<string, HostSplit>;
 }

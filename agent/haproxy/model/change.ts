@@ -43,6 +43,9 @@ export interface Rejection {
   readonly digest: string;
   readonly code: Code;
   readonly message: string;
+  /** Path in the object that the resource comes from, and how to mend it; where known. */
+  readonly field: string | undefined;
+  readonly remedy: string | undefined;
   /** It is taken in as soon as HAProxy has been reloaded. */
   readonly transient: boolean;
 }

@@ -87,9 +87,9 @@ export class Planner {
       try {
         this.#take(draft, next);
       } catch (error) {
-        const { code, message } = HeadgateError.from(error);
+        const { code, message, field, remedy } = HeadgateError.from(error);
         const key = { type: next.type, name: next.name };
-        draft.reject({ key, digest: next.digest, code, message, transient: code === 'HG5006' });
+        draft.reject({ key, digest: next.digest, code, message, field, remedy, transient: code === 'HG5006' });
       }
     }
     this.#hosts.refresh(draft);

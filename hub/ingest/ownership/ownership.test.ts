@@ -43,7 +43,7 @@ function fleet(records: OwnershipRecord[], ...claims: string[]): OwnershipView {
     clusters: new Map(
       [...clusters].map(([name, ingresses]) => [
         name,
-        { name, ingresses, ...rest, problems: none, verdicts: none, splits: none },
+        { name, ingresses, ...rest, problems: none, verdicts: none, health: none, splits: none },
       ]),
     ),
   };
