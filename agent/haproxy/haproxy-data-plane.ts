@@ -9,6 +9,7 @@ import type {
   DataPlane,
   DataPlaneOptions,
   DataPlaneStatus,
+  EndpointsOut,
   GatewayCredentials,
   ResourceVerdict,
 } from './data-plane.ts';
@@ -33,6 +34,7 @@ import type { HaproxyBuild } from './process/probe.ts';
 import { parseState, STATE_FILE } from './process/state-file.ts';
 import { isRunning } from './process/stop.ts';
 import type { Failure } from './runtime/executor.ts';
+import { HealthWatch } from './runtime/health-watch.ts';
 
 /** How the data plane meets the world. */
 export interface DataPlaneRim {
@@ -42,6 +44,8 @@ export interface DataPlaneRim {
   readonly signal: AbortSignal;
   /** Told of resources that HAProxy refuses though it once took them. */
   readonly onRejected?: (verdicts: readonly ResourceVerdict[]) => void;
+  /** Told about every second of all backends that have endpoints out, by name. */
+  readonly onHealth?: (out: ReadonlyMap<string, EndpointsOut>) => void;
 }
 
 /** Peer slots at first; they grow like the others. */
@@ -95,7 +99,7 @@ class HaproxyDataPlane implements DataPlane {
   readonly #good = new LastGood();
   #opened: Opened | undefined;
   #queue: Promise<unknown> = Promise.resolve();
-  #keeping: Promise<void> | undefined;
+  #keeping: Promise<unknown> | undefined;
   #stopped = false;
 
   constructor(options: DataPlaneOptions, rim: DataPlaneRim, build: HaproxyBuild) {
@@ -142,7 +146,14 @@ class HaproxyDataPlane implements DataPlane {
       onRefused: () => this.#leaveOut(),
     });
     this.#opened = { mirror, planner, fixed, keeper, refusal };
-    this.#keeping = keeper.run();
+    const watch = new HealthWatch({
+      socket: join(folder, sockets.worker),
+      slots: () => planner.desired.slots,
+      clock,
+      signal: this.#signal,
+      onLook: (out) => this.#rim.onHealth?.(out),
+    });
+    this.#keeping = Promise.all([keeper.run(), watch.run()]);
     return this.#good.judge(delta, change, unloadable);
   }
 

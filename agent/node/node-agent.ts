@@ -12,9 +12,9 @@ import {
   type ResourceDelta,
   type ResourceKey,
 } from '../../lib/sync/index.ts';
-import { NodeInfo, Verdict } from '../../proto/gen/headgate/v1/reported.ts';
+import { BackendHealth, NodeInfo, Verdict } from '../../proto/gen/headgate/v1/reported.ts';
 import { decodable } from '../decoding.ts';
-import type { DataPlane, ResourceVerdict } from '../haproxy/data-plane.ts';
+import type { DataPlane, EndpointsOut, ResourceVerdict } from '../haproxy/data-plane.ts';
 import { isLocal, type Ledger } from '../ledger/types.ts';
 
 export interface NodeAgentOptions {
@@ -190,6 +190,18 @@ export class NodeAgent {
       }).finish();
       this.up.publish({ upserts: [resource('verdict', name, body)], removals: [] });
     }
+  }
+
+  /** All backends that have endpoints out, up to the cluster agent; of the others what was said goes. */
+  tellHealth(out: ReadonlyMap<string, EndpointsOut>): void {
+    const { node } = this.#options;
+    const upserts = [...out.values()].map(({ backend, live, total }) => {
+      const [namespace = '', service = '', port = ''] = backend.split('/');
+      const body = BackendHealth.encode({ namespace, service, port, nodes: 1, impaired: [{ node, live, total }] });
+      return resource('health', backend, body.finish());
+    });
+    const removals = [...this.up.inventory.ofType('health')].filter(({ name }) => !out.has(name));
+    this.up.publish({ upserts, removals });
   }
 
   #inform(): void {

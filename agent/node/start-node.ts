@@ -34,7 +34,13 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
           ['the ops listener', formatAddress(options.ops)] as const,
         ]),
       },
-      { clock, log, signal, onRejected: (verdicts) => agent.judge(verdicts) },
+      {
+        clock,
+        log,
+        signal,
+        onRejected: (verdicts) => agent.judge(verdicts),
+        onHealth: (out) => agent.tellHealth(out),
+      },
     ),
   );
   const agent: NodeAgent = new NodeAgent({
