@@ -14,6 +14,7 @@ import type { GatewayCredentials } from '../haproxy/data-plane.ts';
 import type { Ledger } from '../ledger/types.ts';
 import { HeldRemovals } from './held-removals.ts';
 import { NodeReports } from './node-reports.ts';
+import { ObjectStatuses } from './object-statuses.ts';
 import { Prober } from './prober.ts';
 import type { Source } from './source.ts';
 import { Splitter } from './splitter.ts';
@@ -42,6 +43,8 @@ export class ClusterAgent {
   readonly up = new Publication();
   /** For the nodes. */
   readonly down: Publication;
+  /** What the hub says of the source's objects; at first as it was last heard. */
+  readonly statuses = new ObjectStatuses();
   readonly #options: ClusterAgentOptions;
   readonly #splitter: Splitter;
   readonly #removals: HeldRemovals;
@@ -65,7 +68,7 @@ export class ClusterAgent {
     this.down = new Publication(() => options.ledger.held());
     this.#nodes = new NodeReports(this.up);
     const stored = [...options.ledger.inventory.all()];
-    this.#publish({ upserts: stored, removals: [] }, { upserts: [], removals: [] });
+    this.#publish(this.statuses.take({ upserts: stored, removals: [] }), { upserts: [], removals: [] });
     const info = ClusterInfo.encode({ uid: options.clusterUid, agentVersion: options.version }).finish();
     this.up.publish({ upserts: [resource('cluster', 'self', info)], removals: [] });
   }
@@ -152,7 +155,7 @@ export class ClusterAgent {
     const { upserts, removals, refusals } = decodable(delta, ['hub']);
     const kept = { ...delta, upserts, removals };
     await this.#options.ledger.commit(kept);
-    this.#publish(kept, { upserts: [], removals: [] });
+    this.#publish(this.statuses.take(kept), { upserts: [], removals: [] });
     this.#checkComplete();
     return refusals;
   }
