@@ -40,6 +40,8 @@ function faultsOf(issue: z.core.$ZodIssue, value: unknown): readonly Fault[] {
       value,
     );
     if (found === undefined || found === null) return fault('is missing', `give it (${issue.expected})`);
+    // The field's own words, where its schema has some: quotes alone do not make a duration of a number.
+    if (!issue.message.startsWith('Invalid input')) return fault(issue.message, 'correct the value');
     if (issue.expected === 'string')
       return fault(`must be a string, not ${article(typeName(found))}`, 'put the value in quotes');
     return fault(`must be ${article(issue.expected)}, not ${article(typeName(found))}`, 'correct the value');

@@ -1,4 +1,4 @@
-import { X509CertificateGenerator } from '@peculiar/x509';
+import { x509 } from '../identity/x509.ts';
 import { expect, test } from 'vitest';
 import { caBundle } from './ca-bundle.ts';
 import { certificatePem } from './certificate.fixture.ts';
@@ -33,7 +33,7 @@ async function longCertificate(bytes: number): Promise<string> {
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
   const keys = await crypto.subtle.generateKey(algorithm, false, ['sign', 'verify']);
   const name = `CN=${'x'.repeat(bytes)}`;
-  const certificate = await X509CertificateGenerator.createSelfSigned({
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name,
     keys,
     signingAlgorithm: { ...algorithm, hash: 'SHA-256' },

@@ -2,10 +2,12 @@ import { z } from 'zod';
 
 const unit = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const;
 
+const shape = 'must be a duration such as 30s, 10m or 1h30m';
+
 /** "30s", "10m", "1h30m", "250ms" to milliseconds: Gateway API's duration (GEP-2257). */
 export const duration = z
-  .string()
-  .regex(/^([0-9]{1,5}(h|m|s|ms)){1,4}$/, 'must be a duration such as 30s, 10m or 1h30m')
+  .string(shape)
+  .regex(/^([0-9]{1,5}(h|m|s|ms)){1,4}$/, shape)
   .transform(milliseconds);
 
 /** A duration within bounds, both included, which are written as durations are. */

@@ -66,6 +66,7 @@ test.each<[unknown, string[]]>([
   [{ timeouts: { response: '0s' } }, ['HG1002 timeouts.response: must be at least 1ms and at most 24h']],
   [{ timeouts: { tunnel: '24h1ms' } }, ['HG1002 timeouts.tunnel: must be at least 1ms and at most 24h']],
   [{ timeouts: { queue: '-1s' } }, ['HG1002 timeouts.queue: must be a duration such as 30s, 10m or 1h30m']],
+  [{ timeouts: { queue: 5 } }, ['HG1002 timeouts.queue: must be a duration such as 30s, 10m or 1h30m']],
   [{ timeouts: { request: '1s' } }, ['HG1002 timeouts.request: unknown field']],
   [{ retries: { attempts: 11 } }, ['HG1002 retries.attempts: Too big: expected number to be <=10']],
   [{ retries: { on: [] } }, ['HG1002 retries.attempts: is missing']],
