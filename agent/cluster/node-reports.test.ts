@@ -1,6 +1,6 @@
 import { test } from 'vitest';
 import { type AcceptedDelta, Publication, resource } from '../../lib/sync/index.ts';
-import { NodeInfo, Verdict } from '../../proto/gen/headgate/v1/reported.ts';
+import { BackendHealth, NodeInfo, Verdict } from '../../proto/gen/headgate/v1/reported.ts';
 import { NodeReports } from './node-reports.ts';
 import { VirtualClock } from '../../lib/virtual-clock.fixture.ts';
 
@@ -83,4 +83,58 @@ test('a node that comes and goes is forgotten so long after its last going, by o
   await clock.advance(70_000);
   expect(up.inventory.get('node', 'n1')).toBeUndefined();
   expect(clock.sleepers).toBe(0);
+});
+
+const impaired = (live: number, node = 'somebody-else') =>
+  resource(
+    'health',
+    'shop/web/80',
+    BackendHealth.encode({
+      namespace: 'shop',
+      service: 'web',
+      port: '80',
+      nodes: 1,
+      impaired: [{ node, live, total: 3 }],
+    }).finish(),
+  );
+const well = { removals: [{ type: 'health', name: 'shop/web/80' }] };
+
+test('health is told once a second, by node, and goes when all is well or its node is forgotten', async ({
+  expect,
+}) => {
+  const up = new Publication();
+  const reports = new NodeReports(up);
+  const clock = new VirtualClock();
+  const { signal } = new AbortController();
+  let told = 0;
+  up.subscribe({ changed: () => told++ });
+  const streams = ['n2', 'n1'].map((node) => reports.opened(node, clock, signal));
+  const [n2, n1] = [reports.sink('n2'), reports.sink('n1')];
+  const summed = () => {
+    const one = up.inventory.get('health', 'shop/web/80');
+    return one === undefined ? undefined : BackendHealth.decode(one.body);
+  };
+  await n2.accept(delta({ upserts: [impaired(2)] }));
+  expect(summed()).toMatchObject({ nodes: 2, impaired: [{ node: 'n2', live: 2, total: 3 }] });
+  for (const live of [2, 1, 0]) await n1.accept(delta({ upserts: [impaired(live)] }));
+  await n2.accept(delta({ upserts: [impaired(1)] }));
+  expect(told).toBe(1);
+  await clock.advance(1_000);
+  expect(told).toBe(2);
+  expect(summed()).toMatchObject({
+    impaired: [
+      { node: 'n1', live: 0 },
+      { node: 'n2', live: 1 },
+    ],
+  });
+  await n1.accept(delta(well));
+  await clock.advance(1_000);
+  expect(summed()?.impaired.map(({ node }) => node)).toEqual(['n2']);
+  streams[0]?.[Symbol.dispose]();
+  await clock.advance(130_000);
+  expect(summed()).toBeUndefined();
+  await n1.accept(delta({ upserts: [impaired(2)] }));
+  await n1.accept(delta(well));
+  await clock.advance(1_000);
+  expect(summed()).toBeUndefined();
 });

@@ -3,6 +3,7 @@ import { HeadgateError } from '../../lib/errors.ts';
 import { resource } from '../../lib/sync/index.ts';
 import { HostSplit, PathType } from '../../proto/gen/headgate/v1/configured.ts';
 import {
+  BackendHealth,
   CertificateInfo,
   ClusterInfo,
   Ingress,
@@ -96,6 +97,19 @@ const certificate = (name: string) =>
       notAfter: 1n,
       fingerprint: '',
       keyType: 'EC',
+    }).finish(),
+  ] as const;
+
+const health = (name: string, live = 1, node = 'n1', port = '80') =>
+  [
+    'health',
+    name,
+    BackendHealth.encode({
+      namespace: 'shop',
+      service: 'web',
+      port,
+      nodes: 2,
+      impaired: [{ node, live, total: 2 }],
     }).finish(),
   ] as const;
 
@@ -224,6 +238,12 @@ test.each<[string, Report, string]>([
     ],
     'HG1002 rejections[0].code',
   ],
+  ["a backend's health", health('shop/web/80'), 'passes'],
+  ['one by the name of a port', health('shop/web/http', 0, 'n1', 'http'), 'passes'],
+  ['one under another name', health('shop/api/80'), 'HG3006 name'],
+  ['one of a port that is none', health('shop/web/a b', 1, 'n1', 'a b'), 'HG1002 port'],
+  ['one where all is well', health('shop/web/80', 2), 'HG1002 impaired[0].live'],
+  ['one of a node whose name is none', health('shop/web/80', 1, 'N 1'), 'HG1002 impaired[0].node'],
   ['a type that travels down', ['host', 'x', new Uint8Array()], 'HG3006'],
   ['a private key', ['own-certificate', 'shop/tls', new Uint8Array()], 'HG3006'],
   ['a type of the future', ['gateway-class', 'anything at all', new Uint8Array([255])], 'passes'],
