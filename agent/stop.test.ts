@@ -17,7 +17,8 @@ it.runIf(process.platform === 'linux')('takes an agent that ended and that nobod
     const [said] = (await once(parent.stdout, 'data')) as [Buffer];
     await writeFile(join(data, 'agent.pid'), said);
     expect(isAlive(Number(said))).toBe(true);
-    await stopAgent(data);
+    expect(await stopAgent(data)).toEqual(['the agent']);
+    expect(await stopAgent(data)).toEqual([]);
     expect(isAlive(Number(said))).toBe(false);
   } finally {
     parent.kill('SIGKILL');

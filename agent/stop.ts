@@ -13,15 +13,24 @@ const GRACE_MS = 2_000;
 /**
  * Ends the agent of a data folder and the HAProxy that it left serving. Where neither runs, nothing happens.
  *
+ * @returns what was ended, for people.
  * @throws HG2003 where the agent does not end
  */
-export async function stopAgent(data: string): Promise<void> {
+export async function stopAgent(data: string): Promise<readonly string[]> {
   const folders = await haproxyFolders(data);
   let pid = await readPidFile(data);
   for (const folder of folders) pid ??= await readPidFile(folder);
-  if (pid !== undefined && (await isAgent(pid))) await end(pid, data);
-  for (const folder of folders) await stopHaproxy(folder, GRACE_MS, systemClock);
+  const ended: string[] = [];
+  if (pid !== undefined && (await isAgent(pid))) {
+    await end(pid, data);
+    ended.push('the agent');
+  }
+  for (const folder of folders) {
+    const ran = await stopHaproxy(folder, GRACE_MS, systemClock);
+    if (ran) ended.push('HAProxy');
+  }
   await dropSubstitute(data);
+  return ended;
 }
 
 /** A pid file outlives a crash and pids are used again: only a process that looks like an agent is ended. */

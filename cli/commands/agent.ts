@@ -10,6 +10,7 @@ import { createLog } from '../../lib/log.ts';
 import { withConfigFile } from '../config-file.ts';
 import { address, addressRanges, label, parseFlags } from '../flags.ts';
 import type { Globals } from '../globals.ts';
+import { stdout } from '../output.ts';
 import { printReady, untilSignal } from '../run.ts';
 
 const roleNames: readonly AgentRole[] = ['cluster', 'node'];
@@ -138,5 +139,6 @@ export async function agentStop(flags: { readonly data?: string }): Promise<void
     });
   }
   const { stopAgent } = await import('../../agent/stop.ts');
-  await stopAgent(data);
+  const ended = await stopAgent(data);
+  stdout.write(ended.length === 0 ? 'nothing runs there\n' : `ended ${ended.join(' and ')}\n`);
 }

@@ -13,13 +13,14 @@ export const PID_FILE = 'haproxy.pid';
  * Ends the HAProxy of a folder: lets connections end for `grace` milliseconds, then ends them. Where none
  * answers, `known` is ended, or the one that is noted in the folder. Its keys go with it.
  *
+ * @returns whether one ran.
  * @throws HG5004 for one that was started elsewhere, for example in a container of its own: it cannot be ended here.
  */
-export async function stopHaproxy(folder: string, grace: number, clock: Clock, known?: ProcessTable): Promise<void> {
+export async function stopHaproxy(folder: string, grace: number, clock: Clock, known?: ProcessTable): Promise<boolean> {
   const table = await showProcesses(join(folder, MASTER_SOCKET)).catch(() => known ?? findNoted(folder));
   if (table === undefined) {
     await dropSecrets(folder);
-    return;
+    return false;
   }
   if (table !== known && !isOf(table.master, folder)) throw elsewhere(folder);
   const all = [table.master, ...(table.worker === undefined ? [] : [table.worker]), ...table.oldWorkers];
@@ -34,6 +35,7 @@ export async function stopHaproxy(folder: string, grace: number, clock: Clock, k
   while (all.some(isAlive)) await clock.sleep(5);
   for (const name of [PID_FILE, MASTER_SOCKET]) await rm(join(folder, name), { force: true });
   await dropSecrets(folder);
+  return true;
 }
 
 /** The HAProxy that is noted in a folder and runs there, though its master may not answer. Needs /proc. */
