@@ -16,7 +16,7 @@ import type { Store } from '../store/store.ts';
 import type { HubAuthority } from './hub-authority.ts';
 import { Nonces } from './nonces.ts';
 import type { Revocations } from './revocations.ts';
-import type { Moment } from './serial.ts';
+import type { Moment } from '../../lib/identity/serial.ts';
 import type { Tokens } from './tokens.ts';
 
 /** Bytes that an old certificate may have; ours are about 700. */

@@ -14,7 +14,7 @@ import { keys } from '../store/keys.ts';
 import type { Entry, Store } from '../store/store.ts';
 import { parseJson, toJson } from './record.ts';
 import { KeyEncryptionKey } from './seal.ts';
-import { serialAt, type Moment } from './serial.ts';
+import { serialAt, type Moment } from '../../lib/identity/serial.ts';
 
 export interface HubAuthorityOptions {
   readonly store: Store;

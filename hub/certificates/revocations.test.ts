@@ -6,7 +6,7 @@ import { silentLog } from '../../lib/log.ts';
 import { keys } from '../store/keys.ts';
 import { certificatesFixture } from './certificates.fixture.ts';
 import { Revocations } from './revocations.ts';
-import { serialAt } from './serial.ts';
+import { serialAt } from '../../lib/identity/serial.ts';
 
 const agent: Identity = { kind: 'cluster', fleet: 'fleet', cluster: 'eu' };
 const node: Identity = { kind: 'node', fleet: 'fleet', cluster: 'eu', node: 'n1' };

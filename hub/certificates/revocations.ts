@@ -6,7 +6,7 @@ import { fullJitter, type Clock } from '../../lib/clock.ts';
 import { keys } from '../store/keys.ts';
 import type { Entry, Operation, Page, Store } from '../store/store.ts';
 import { parseJson, toJson } from './record.ts';
-import { isBefore, momentOf, type Moment } from './serial.ts';
+import { isBefore, momentOf, type Moment } from '../../lib/identity/serial.ts';
 
 const schema = z.strictObject({ epoch: z.string().regex(/^\d{1,19}$/) });
 

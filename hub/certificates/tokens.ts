@@ -11,7 +11,7 @@ import { keys } from '../store/keys.ts';
 import type { Condition, Entry, Operation, Store } from '../store/store.ts';
 import { parseJson, toJson } from './record.ts';
 import type { Revocations } from './revocations.ts';
-import type { Moment } from './serial.ts';
+import type { Moment } from '../../lib/identity/serial.ts';
 
 /** Milliseconds that a join token is good for. */
 export const tokenLifetime = 3_600_000;

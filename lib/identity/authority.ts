@@ -16,12 +16,20 @@ export const backdate = 2 * hour;
 export interface Lifetimes {
   readonly control: number;
   readonly gateway: number;
+  /** Of a cluster agent's own CAs: what its nodes can do without the hub. */
+  readonly issuer: number;
   readonly operator: number;
   /** How long after its expiry a control certificate may still be renewed by its key. */
   readonly grace: number;
 }
 
-export const defaultLifetimes: Lifetimes = { control: day, gateway: 30 * day, operator: 365 * day, grace: 7 * day };
+export const defaultLifetimes: Lifetimes = {
+  control: day,
+  gateway: 30 * day,
+  issuer: 30 * day,
+  operator: 365 * day,
+  grace: 7 * day,
+};
 
 const rootLifetime = 3_650 * day;
 
@@ -42,12 +50,17 @@ export interface LeafRequest {
   readonly serial?: string;
 }
 
-/** CN and DNS SAN of a cluster's gateway leaf: HAProxy can check no URI. */
+/** DNS SAN of a cluster's gateway leaf: HAProxy can check no URI. Also the CN of that leaf or of its issuer. */
 export function gatewayName(cluster: string): string {
   return `${cluster}.gateway.headgate`;
 }
 
-/** A root CA with its key: the fleet has one for control links and one for gateway links. */
+/** The fleet's roots, and what lies below: control links, gateway links, and links between nodes and cluster agents. */
+export type AuthorityKind = 'control' | 'gateway' | 'node';
+
+/**
+ * A CA with its key: a root of the fleet, or below it the one that a cluster agent issues its nodes' leaves from.
+ */
 export class Authority {
   readonly pem: AuthorityPem;
   readonly certificate: X509Certificate;
@@ -98,10 +111,29 @@ export class Authority {
     });
   }
 
-  /** Leaf for a cluster's gateway link, PEM. Throws HG2005 for a bad CSR. */
+  /**
+   * Leaf for a cluster's gateway link, PEM. One from a root has its name as CN too. One from a cluster's CA has no
+   * subject: its issuer's CN says the cluster. Throws HG2005 for a bad CSR.
+   */
   async issueGateway(cluster: string, request: LeafRequest): Promise<string> {
     const name = gatewayName(cluster);
-    return this.#issue(request, new x509.Name([{ CN: [name] }]), { type: 'dns', value: name });
+    const subjectName = new x509.Name(this.#isRoot ? [{ CN: [name] }] : []);
+    return this.#issue(request, subjectName, { type: 'dns', value: name });
+  }
+
+  /** CA for the control leaves of a cluster's nodes, PEM. Throws HG2005 for a bad CSR. */
+  async issueNodeIssuer(fleet: string, cluster: string, request: LeafRequest): Promise<string> {
+    return this.#issueAuthority(request, subject(nodeIssuerName(cluster), fleet), []);
+  }
+
+  /**
+   * CA for the gateway leaves of a cluster's nodes, PEM. X.509 itself keeps it to its cluster: no DNS name but the
+   * cluster's, and no subject at all in a leaf, because HAProxy takes any CN for a name and no constraint reaches
+   * every CN of a certificate that has a DNS SAN. Throws HG2005 for a bad CSR.
+   */
+  async issueGatewayIssuer(cluster: string, request: LeafRequest): Promise<string> {
+    const name = gatewayName(cluster);
+    return this.#issueAuthority(request, new x509.Name([{ CN: [name] }]), [gatewayConstraints(name)]);
   }
 
   /** Client leaf for the admin API, PEM: `spiffe://<fleet>/operator/<role>`, never an agent's or a hub's identity. */
@@ -112,27 +144,74 @@ export class Authority {
     });
   }
 
-  async #issue(request: LeafRequest, name: x509.Name, alternative: x509.JsonGeneralName): Promise<string> {
-    const publicKey = await publicKeyOfCsr(request.csr);
+  get #isRoot(): boolean {
+    return this.certificate.subject === this.certificate.issuer;
+  }
+
+  #issue(request: LeafRequest, name: x509.Name, alternative: x509.JsonGeneralName): Promise<string> {
+    // RFC 5280, 4.2.1.6: the only name is critical.
+    const critical = name.toJSON().length === 0;
+    return this.#sign(request, name, () => [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+      new x509.SubjectAlternativeNameExtension([alternative], critical),
+    ]);
+  }
+
+  #issueAuthority(request: LeafRequest, name: x509.Name, constraints: readonly x509.Extension[]): Promise<string> {
+    return this.#sign(request, name, async (publicKey) => [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(publicKey),
+      ...constraints,
+    ]);
+  }
+
+  async #sign(
+    { csr, serial = randomSerial(), now, lifetime }: LeafRequest,
+    subjectName: x509.Name,
+    extensions: (publicKey: x509.PublicKey) => x509.Extension[] | Promise<x509.Extension[]>,
+  ): Promise<string> {
+    const publicKey = await publicKeyOfCsr(csr);
     const certificate = await x509.X509CertificateGenerator.create({
-      serialNumber: request.serial ?? randomSerial(),
-      subject: name,
+      serialNumber: serial,
+      subject: subjectName,
       issuer: new x509.X509Certificate(this.pem.certificate).subjectName,
-      notBefore: new Date(request.now - backdate),
-      notAfter: new Date(request.now + request.lifetime),
+      notBefore: new Date(now - backdate),
+      // Never longer than what it hangs from.
+      notAfter: new Date(Math.min(now + lifetime, this.certificate.validToDate.getTime())),
       publicKey,
       signingKey: this.#keys.privateKey,
       signingAlgorithm,
       extensions: [
-        new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
-        new x509.SubjectAlternativeNameExtension([alternative]),
+        ...(await extensions(publicKey)),
         await x509.AuthorityKeyIdentifierExtension.create(this.#keys.publicKey),
       ],
     });
     return `${certificate.toString('pem')}\n`;
   }
+}
+
+/** CN of the CA for the control leaves of a cluster's nodes. */
+export function nodeIssuerName(cluster: string): string {
+  return `nodes of ${cluster}`;
+}
+
+/**
+ * RFC 5280, 4.2.1.10: permitted is one DNS name; excluded is the empty directory name, which every subject begins
+ * with that is not empty.
+ */
+function gatewayConstraints(name: string): x509.Extension {
+  const permitted = der(0xa0, der(0x30, der(0x82, Buffer.from(name, 'ascii'))));
+  const excluded = der(0xa1, der(0x30, der(0xa4, der(0x30))));
+  return new x509.Extension('2.5.29.30', true, der(0x30, permitted, excluded));
+}
+
+/** A DER value of less than 128 bytes: a gateway's name has at most 80. */
+function der(tag: number, ...contents: readonly Buffer[]): Buffer {
+  const content = Buffer.concat(contents);
+  return Buffer.concat([Buffer.from([tag, content.length]), content]);
 }
 
 /**

@@ -5,7 +5,7 @@ import { Client, credentials, status, type StatusObject } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { AgentIdentity } from '../../agent/identity/agent-identity.ts';
-import { serialAt } from '../../hub/certificates/serial.ts';
+import { serialAt } from '../../lib/identity/serial.ts';
 import { tokenLifetime } from '../../hub/certificates/tokens.ts';
 import { Authority } from '../../lib/identity/authority.ts';
 import { identityOf } from '../../lib/identity/certificate.ts';

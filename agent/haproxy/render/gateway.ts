@@ -15,7 +15,8 @@ export function gateway({ listeners }: Pick<Fixed, 'listeners'>): string[] {
     'frontend gateway',
     ...indent([
       `${bind(listeners.gateway)} ssl crt ${files.gatewayCertificate} ca-file ${files.gatewayCa} verify required alpn h2,http/1.1`,
-      `http-request return status 403 content-type text/plain string "unknown gateway\\n" if !{ ssl_c_s_dn(CN),map_str(${mapFile('peer')}) -m found }`,
+      // A leaf from a cluster's own CA has no subject, and that CA's name is the cluster's.
+      `http-request return status 403 content-type text/plain string "unknown gateway\\n" if !{ ssl_c_s_dn(CN),map_str(${mapFile('peer')}) -m found } !{ ssl_c_i_dn(CN),map_str(${mapFile('peer')}) -m found }`,
       `http-request set-var(txn.slot) req.fhdr(${ROUTE_HEADER}),map_str(${mapFile('gateway')})`,
       `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} !{ req.fhdr(${ROUTE_HEADER}) -m found }`,
       `http-request return status 200 content-type text/plain string "ok\\n" if ${probe} { var(txn.slot),nbsrv gt 0 } or ${probe} { stopping } { var(txn.slot) -m found }`,

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Epoch } from '../../lib/sync/index.ts';
+import type { Epoch } from '../sync/index.ts';
 
 /** A point in the store's history. */
 export interface Moment {
