@@ -55,7 +55,7 @@ const checkPath = z
 const code = z.int().min(100).max(599);
 
 /** Fields of a check that only one type has. */
-const checkOnly = { path: 'HTTP', host: 'HTTP', status: 'HTTP', grpcService: 'GRPC' } as const;
+export const checkOnly = { path: 'HTTP', host: 'HTTP', status: 'HTTP', grpcService: 'GRPC' } as const;
 
 const healthCheck = z
   .strictObject({
@@ -75,6 +75,7 @@ const healthCheck = z
     grpcService: z
       .string()
       .regex(/^[A-Za-z0-9._/-]{0,256}$/, 'must be at most 256 letters, digits and ._/-')
+      .meta({ maxLength: 256 })
       .optional(),
   })
   .superRefine(({ type, ...given }, context) => {
@@ -129,7 +130,14 @@ export const backendFields = {
 };
 
 /** Fields that need the request to be read, which passes through closed. */
-const closedWithPassthrough = ['affinity', 'timeouts', 'retries', 'balance', 'backendProtocol', 'backendTLS'] as const;
+export const closedWithPassthrough = [
+  'affinity',
+  'timeouts',
+  'retries',
+  'balance',
+  'backendProtocol',
+  'backendTLS',
+] as const;
 
 /** What stands beside `passthrough: true` in one section of a policy. */
 export function checkPassthrough(

@@ -13,12 +13,15 @@ const remedy = 'write the certificates of the CAs one after another, each from i
  * 1 to 16 certificates in PEM, which comes out anew from what was read: whatever stands around them goes no
  * further (RFC 7468, 2). No part of the text is repeated in a fault, since it may be a key.
  */
-export const caBundle = z.string().transform((text, context): string => {
-  const read = readBundle(text);
-  if (typeof read !== 'string') return read.pem;
-  context.addIssue({ code: 'custom', message: read, params: { remedy } });
-  return z.NEVER;
-});
+export const caBundle = z
+  .string()
+  .meta({ maxLength: MOST_TEXT })
+  .transform((text, context): string => {
+    const read = readBundle(text);
+    if (typeof read !== 'string') return read.pem;
+    context.addIssue({ code: 'custom', message: read, params: { remedy } });
+    return z.NEVER;
+  });
 
 /** @returns what is wrong, or the bundle. */
 function readBundle(text: string): string | { readonly pem: string } {

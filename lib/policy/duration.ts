@@ -13,7 +13,9 @@ export const duration = z
 /** A duration within bounds, both included, which are written as durations are. */
 export function durationWithin(least: string, most: string): typeof duration {
   const [low, high] = [milliseconds(least), milliseconds(most)];
-  return duration.refine((value) => value >= low && value <= high, `must be at least ${least} and at most ${most}`);
+  return duration
+    .refine((value) => value >= low && value <= high, `must be at least ${least} and at most ${most}`)
+    .meta({ within: [least, most] });
 }
 
 function milliseconds(text: string): number {
