@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 
 import { isAlive } from '../../agent/haproxy/process/stop.ts';
 import { endpointSlice, ingress, ingressClass, service } from './manifests.ts';
@@ -59,7 +59,7 @@ export class DemoFleet {
   /** @param names clusters to run; @param data an empty or new folder. */
   static async start(data: string, names: readonly string[]): Promise<DemoFleet> {
     const podNames = names.flatMap((name) => Array.from({ length: PODS_PER_CLUSTER }, (_, i) => `${name}-${i + 1}`));
-    const pods = fork(join(import.meta.dirname, 'backends.ts'), podNames, {
+    const pods = fork(join(import.meta.dirname, `backends${extname(import.meta.filename)}`), podNames, {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     const listening = once(pods, 'message') as Promise<[Record<string, number>]>;

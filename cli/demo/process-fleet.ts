@@ -76,8 +76,12 @@ export class ProcessFleet implements AsyncDisposable {
     return new Map([...this.clusters].map(([name, { http }]) => [name, http]));
   }
 
-  /** Adds a cluster and starts its agent on `folder(name)`. @param flags further flags of the agent */
-  async addCluster(name: string, flags: readonly string[] = []): Promise<FleetCluster> {
+  /**
+   * Adds a cluster and starts its agent on `folder(name)`.
+   * @param flags further flags of the agent
+   * @param command what runs it, in place of this program
+   */
+  async addCluster(name: string, flags: readonly string[] = [], command?: string): Promise<FleetCluster> {
     const hub = await connectHub({ config: this.adminConfig });
     const body: AddClusterRequest = { name };
     const { token } = await hub.call<AddClusterResponse>('POST', pathOf('clusters'), { body });
@@ -90,6 +94,7 @@ export class ProcessFleet implements AsyncDisposable {
     const agent = await Program.start(
       [...this.#agentFlags(name, folder.path, data), ...ports, '--join', tokenFile, ...flags],
       this.#log(name),
+      command,
     );
     rmSync(tokenFile);
     const address = (field: string): string => String(agent.ready[field]);

@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline';
 
 import { HeadgateError } from '../../lib/errors.ts';
 
-const ROOT = join(import.meta.dirname, '..', '..');
+/** Two folders up from a source, one from what is built of it. */
+const ROOT = join(import.meta.dirname, import.meta.filename.endsWith('.ts') ? '../..' : '..');
 export const HEADGATE = join(ROOT, 'bin', 'headgate');
 const READY_MS = 20_000;
 

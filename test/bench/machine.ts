@@ -43,8 +43,17 @@ export async function residentMib(pid: number): Promise<number> {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(text)?.[1]) / 1024;
 }
 
-/** Proportional set of a process, MiB: what it shares counts by its part. */
-export async function proportionalMib(pid: number): Promise<number> {
+/** What a process holds in memory, MiB. */
+export interface Resident {
+  /** All of it, and what is shared by its part. */
+  readonly rss: number;
+  readonly pss: number;
+  /** Its own data; the rest are pages of files, such as the program, which the system may drop and read again. */
+  readonly anonymous: number;
+}
+
+export async function resident(pid: number): Promise<Resident> {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
-  return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1]) / 1024;
+  const mib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) / 1024;
+  return { rss: mib('Rss'), pss: mib('Pss'), anonymous: mib('Anonymous') };
 }

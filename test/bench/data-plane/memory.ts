@@ -3,7 +3,7 @@ import { backend, endpoints, host } from '../../../agent/haproxy/testing/resourc
 import { Rig } from '../../../agent/haproxy/testing/rig.fixture.ts';
 import type { Resource } from '../../../lib/sync/index.ts';
 import type { Bench, BenchOptions, BenchReport } from '../bench.ts';
-import { proportionalMib, residentMib } from '../machine.ts';
+import { type Resident, resident } from '../machine.ts';
 import { round } from '../numbers.ts';
 import { PlainHaproxy } from '../plain-haproxy.ts';
 
@@ -11,15 +11,6 @@ import { PlainHaproxy } from '../plain-haproxy.ts';
 const SLOTS = 42;
 /** Asked of 1,000 services with 3 endpoints each, MB. */
 const LIMIT = 45;
-
-interface Used {
-  readonly rss: number;
-  readonly pss: number;
-}
-
-async function used(pid: number): Promise<Used> {
-  return { rss: await residentMib(pid), pss: await proportionalMib(pid) };
-}
 
 /** Services with a host each. */
 function resources(services: number, addresses: number): Resource[] {
@@ -34,14 +25,14 @@ function resources(services: number, addresses: number): Resource[] {
   }).flat();
 }
 
-async function ours(services: number, addresses: number): Promise<Used> {
+async function ours(services: number, addresses: number): Promise<Resident> {
   await using rig = await Rig.start('eu', await testCa(), { upserts: resources(services, addresses), removals: [] });
-  return await used(Number(/^Pid: (\d+)/m.exec(await rig.cli('show info'))?.[1]));
+  return await resident(Number(/^Pid: (\d+)/m.exec(await rig.cli('show info'))?.[1]));
 }
 
-async function slots(services: number, addresses: number): Promise<Used> {
+async function slots(services: number, addresses: number): Promise<Resident> {
   await using haproxy = await PlainHaproxy.slots(services, addresses, SLOTS);
-  return await used(haproxy.pid);
+  return await resident(haproxy.pid);
 }
 
 async function run({ smoke, note }: BenchOptions): Promise<BenchReport> {
@@ -56,7 +47,7 @@ async function run({ smoke, note }: BenchOptions): Promise<BenchReport> {
     for (const addresses of [1, 3]) {
       note(`${what}, ${services} services with ${addresses} endpoints`);
       const full = await measure(services, addresses);
-      const each = (key: keyof Used): number => round(((full[key] - empty[key]) * 1_000 * 1.048576) / services, 1);
+      const each = (key: keyof Resident): number => round(((full[key] - empty[key]) * 1_000 * 1.048576) / services, 1);
       rows.push([what, addresses, round(empty.rss, 1), round(full.rss, 1), each('rss'), each('pss')]);
       if (what === 'ours' && addresses === 3) seen = each('rss');
     }

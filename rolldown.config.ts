@@ -1,0 +1,22 @@
+import type { RolldownOptions } from 'rolldown';
+
+/**
+ * What a package or an image holds of the program: `bin/headgate` runs `dist/headgate.mjs` where there are no sources
+ * beside it. Nothing is left to strip, and nothing to look up in `node_modules`.
+ */
+const config = {
+  input: { headgate: 'cli/main.ts', backends: 'cli/demo/backends.ts' },
+  platform: 'node',
+  output: {
+    dir: 'dist',
+    cleanDir: true,
+    format: 'esm',
+    entryFileNames: '[name].mjs',
+    chunkFileNames: '[name].mjs',
+    // For whoever asks Node for them: they cost memory, and no message of the program holds a stack.
+    sourcemap: true,
+    sourcemapExcludeSources: true,
+  },
+} satisfies RolldownOptions;
+
+export default config;
