@@ -42,7 +42,13 @@ const routes: readonly Column<RouteItem>[] = [
   { title: 'TYPE', value: (item) => item.path_type },
   { title: 'NAMESPACE', value: (item) => item.namespace },
   { title: 'READY', value: (item) => item.clusters.map(({ name, ready }) => `${name}:${ready}`).join(' ') },
+  {
+    title: 'LIVE',
+    value: (item) => item.clusters.map(({ name, live }) => `${name}:${live}`).join(' '),
+    wide: true,
+  },
   { title: 'SHARES', value: (item) => shares(item.shares) },
+  { title: 'PROBLEMS', value: (item) => item.problems },
   { title: 'ID', value: (item) => item.id, wide: true },
 ];
 
@@ -62,6 +68,7 @@ const ingresses: readonly Column<IngressItem>[] = [
   { title: 'ACCEPTED', value: (item) => item.accepted },
   { title: 'REASON', value: (item) => item.reason },
   { title: 'HOSTS', value: (item) => item.hosts.join(',') },
+  { title: 'PROBLEMS', value: (item) => item.problems },
   { title: 'RULES', value: (item) => item.rules, wide: true },
   { title: 'GENERATION', value: (item) => item.generation, wide: true },
   { title: 'HELD BY', value: (item) => item.held_by, wide: true },
@@ -76,7 +83,8 @@ const policies: readonly Column<PolicyItem>[] = [
   { title: 'REASON', value: (item) => item.reason },
   { title: 'GENERATION', value: (item) => item.generation, wide: true },
   { title: 'REVISION', value: (item) => item.revision, wide: true },
-  { title: 'MESSAGE', value: (item) => item.message, wide: true },
+  { title: 'FIELD', value: (item) => item.field, wide: true },
+  { title: 'MESSAGE', value: (item) => withRemedy(item), wide: true },
 ];
 
 const certificates: readonly Column<CertificateItem>[] = [
@@ -95,7 +103,7 @@ const events: readonly Column<EventItem>[] = [
   { title: 'CLUSTER', value: (item) => (item.cluster === '' ? 'hub' : item.cluster) },
   { title: 'OBJECT', value: (item) => objectName(item) },
   { title: 'FIELD', value: (item) => item.field },
-  { title: 'MESSAGE', value: (item) => (item.remedy === '' ? item.message : `${item.message}; ${item.remedy}`) },
+  { title: 'MESSAGE', value: (item) => withRemedy(item) },
   { title: 'PLACE', value: (item) => item.place },
 ];
 
@@ -143,6 +151,10 @@ function clusterState(item: ClusterItem): string {
 
 export function objectName({ kind, namespace, name }: Pick<EventItem, 'kind' | 'namespace' | 'name'>): string {
   return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
+}
+
+function withRemedy({ message, remedy }: { readonly message: string; readonly remedy: string }): string {
+  return remedy === '' ? message : `${message}; ${remedy}`;
 }
 
 function shares(entries: RouteItem['shares']): string {

@@ -32,8 +32,8 @@ export function renderExplanation(item: ExplainItem): string {
     `  owner        ${route.owner === null ? 'its own cluster' : `namespace ${cell(route.owner)}`}`,
     `  shares from  ${item.split_source === 'agent' ? `what the agent of ${entry} does` : 'what the hub computes'}`,
   );
-  const clusters = item.clusters.map(({ cluster, share, ready, backend, why }) =>
-    [cluster, percent(share / SHARE_UNITS), `${ready} ready`, backend, why].map(cell),
+  const clusters = item.clusters.map(({ cluster, share, ready, live, backend, why }) =>
+    [cluster, percent(share / SHARE_UNITS), `${ready} ready, ${live} live`, backend, why].map(cell),
   );
   out.push('  clusters', ...indent([['CLUSTER', 'SHARE', 'ENDPOINTS', 'BACKEND', 'WHY'], ...clusters]));
   if (item.fallbacks.length > 0) out.push(`  fallbacks    ${item.fallbacks.map(cell).join(', ')}`);

@@ -55,6 +55,7 @@ export interface ClusterItem {
   readonly stale_s: number;
   readonly routes: number;
   readonly ingresses: number;
+  /** Of its objects, resources that nodes reject, and backends of which HAProxy has taken endpoints out. */
   readonly problems: number;
   /** Revision that its agent has acknowledged; null when not connected. */
   readonly revision: string | null;
@@ -81,10 +82,37 @@ export interface RouteItem {
   readonly path_type: 'Exact' | 'Prefix' | 'Regex';
   readonly id: string;
   readonly namespace: string;
-  /** Clusters that contribute, with ready endpoints. */
-  readonly clusters: readonly { readonly name: string; readonly ready: number; readonly backend: string }[];
+  /**
+   * Clusters that contribute. `ready` is what Kubernetes says of the endpoints, `live` HAProxy at the node where fewest
+   * get requests.
+   */
+  readonly clusters: readonly {
+    readonly name: string;
+    readonly ready: number;
+    readonly live: number;
+    readonly backend: string;
+  }[];
   /** Per entry cluster the shares its agent acts on, of 1. */
   readonly shares: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Rejected resources that it needs, and contributions of which endpoints are out. */
+  readonly problems: number;
+  readonly rejections: readonly RejectionItem[];
+}
+
+/** A node's word on a resource that it does not take; the last good version of that stays in force there. */
+export interface RejectionItem {
+  readonly cluster: string;
+  readonly node: string;
+  /** `<type>/<name>` */
+  readonly resource: string;
+  readonly code: string;
+  readonly field: string;
+  readonly message: string;
+  readonly remedy: string;
+  /** HAProxy's own words, where it refused. */
+  readonly haproxy: string;
+  /** It is tried again by itself. */
+  readonly transient: boolean;
 }
 
 export interface HostItem {
@@ -108,6 +136,9 @@ export interface IngressItem {
   readonly accepted: boolean;
   readonly reason: string;
   readonly held_by: string | null;
+  /** Of the object, rejected resources that it needs, and its backends of which endpoints are out. */
+  readonly problems: number;
+  readonly rejections: readonly RejectionItem[];
 }
 
 export interface PolicyItem {
@@ -116,11 +147,14 @@ export interface PolicyItem {
   readonly name: string;
   /** The member cluster it was written in; null at the hub. */
   readonly cluster: string | null;
-  readonly generation: string;
-  readonly revision: string;
+  /** Null, as are revision and spec, for one that was refused and of which no good version is known. */
+  readonly generation: string | null;
+  readonly revision: string | null;
   readonly accepted: boolean;
   readonly reason: string;
   readonly message: string;
+  readonly field: string;
+  readonly remedy: string;
   readonly spec: unknown;
 }
 
@@ -181,7 +215,9 @@ export interface ExplainItem {
     readonly share: number;
     readonly why: string;
     readonly backend: string;
+    /** As Kubernetes says, and as HAProxy does where fewest endpoints get requests. */
     readonly ready: number;
+    readonly live: number;
   }[];
   /** `agent`: what the entry's agent says it does; `computed`: what the hub computes for it; null without a route. */
   readonly split_source: 'agent' | 'computed' | null;

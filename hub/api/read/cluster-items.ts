@@ -25,7 +25,7 @@ function clusterItem({ presence }: HubView, state: FleetState, name: string): Cl
     stale_s: (state.staleMs.get(name) ?? 0) / 1_000,
     routes: [...(cluster?.ingresses.values() ?? [])].reduce((sum, { value }) => sum + value.rules.length, 0),
     ingresses: cluster?.ingresses.size ?? 0,
-    problems: cluster?.problems.size ?? 0,
+    problems: cluster === undefined ? 0 : cluster.problems.size + cluster.verdicts.size + cluster.health.size,
     revision: presence.acknowledgedRevision(name)?.toString() ?? null,
     live_revision: live?.toString() ?? null,
     uid: state.members.get(name)?.uid ?? null,

@@ -12,10 +12,14 @@ import type {
   Item,
   ItemKind,
   PolicyItem,
+  RejectionItem,
+  RouteItem,
 } from '../types.ts';
 import { eventItems } from './event-items.ts';
 import { type ListQuery, list } from './list.ts';
+import { byParts } from './order.ts';
 import { routeItems } from './route-items.ts';
+import { liveOf, rejectionsOf } from './troubles.ts';
 
 type Row = DescribeSection['rows'][number];
 
@@ -74,7 +78,9 @@ function titleOf(item: Item): string {
 
 /** One row of plain values; what is deeper becomes JSON. */
 function flat(item: Item): Row {
-  return Object.fromEntries(Object.entries(item).map(([name, value]) => [name, plain(value)]));
+  // They have a section of their own.
+  const { rejections: _, ...rest } = item;
+  return Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, plain(value)]));
 }
 
 function plain(value: unknown): Row[string] {
@@ -89,12 +95,11 @@ function details(view: HubView, kind: ItemKind, item: Item): readonly DescribeSe
     case 'clusters':
       return clusterDetails(view, String(item['name']));
     case 'hosts':
-      return [
-        routesSection(view, (route) => route.host === item['name']),
-        verdictSection(view, [String(item['name'])]),
-      ];
-    case 'routes':
-      return [verdictSection(view, [String(item['host'])])];
+      return hostDetails(view, String(item['name']));
+    case 'routes': {
+      const { host, rejections } = item as unknown as RouteItem;
+      return [verdictSection(view, [host]), rejectionSection(rejections)];
+    }
     case 'policies':
       return [policyOrigins(view, item as unknown as PolicyItem)];
     case 'nodes':
@@ -106,6 +111,19 @@ function details(view: HubView, kind: ItemKind, item: Item): readonly DescribeSe
   }
 }
 
+function hostDetails(view: HubView, host: string): readonly DescribeSection[] {
+  const rejections = new Map(
+    routeItems(view)
+      .filter((route) => route.host === host)
+      .flatMap((route) => route.rejections.map((one) => [`${one.cluster}/${one.node}/${one.resource}`, one] as const)),
+  );
+  return [
+    routesSection(view, (route) => route.host === host),
+    verdictSection(view, [host]),
+    rejectionSection([...rejections.values()]),
+  ];
+}
+
 function ingressDetails(view: HubView, item: IngressItem): readonly DescribeSection[] {
   const cluster = view.state().clusters.get(item.cluster);
   const ingress = cluster?.ingresses.get(`${item.namespace}/${item.name}`);
@@ -115,19 +133,23 @@ function ingressDetails(view: HubView, item: IngressItem): readonly DescribeSect
     const port = service?.ports.find(({ name, number }) =>
       backend?.portName === '' ? number === backend.portNumber : name === backend?.portName,
     );
+    const at = backend?.portName === '' ? String(backend.portNumber) : (backend?.portName ?? '');
+    const name = `${item.namespace}/${backend?.service ?? ''}/${at}`;
     return {
       host: host === '' ? '*' : host,
       path,
       type: pathTypeName(pathType),
       service: backend?.service ?? null,
-      port: backend === undefined ? null : backend.portName === '' ? backend.portNumber : backend.portName,
+      port: backend === undefined ? null : at,
       ready: port?.ready ?? null,
+      live: port === undefined ? null : liveOf(view.state(), item.cluster, name, port.ready),
     };
   });
   return [
     { title: 'Rules', rows: rules },
     routesSection(view, (route) => item.hosts.includes(route.host) && route.namespace === item.namespace),
     verdictSection(view, item.hosts),
+    rejectionSection(item.rejections),
   ];
 }
 
@@ -138,9 +160,9 @@ function routesSection(
   const rows = routeItems(view)
     .filter(wanted)
     .flatMap((route) =>
-      route.clusters.map(({ name, ready, backend }): Row => {
+      route.clusters.map(({ name, ready, live, backend }): Row => {
         const { host, path, path_type } = route;
-        return { host, path, type: path_type, cluster: name, ready, backend };
+        return { host, path, type: path_type, cluster: name, ready, live, backend };
       }),
     );
   return { title: 'Contributions', rows };
@@ -162,11 +184,16 @@ function verdictSection(view: HubView, hosts: readonly string[]): DescribeSectio
         cluster,
         nodes: state?.nodes.size ?? 0,
         revision: lowestRevision(state?.nodes.values() ?? []),
-        rejected: rejections.map(({ node, code, message }) => `${node}: ${code} ${message}`).join('; '),
+        rejected: rejections.length,
       });
     }
   }
   return { title: 'Verdicts', rows };
+}
+
+/** What nodes do not take, each in its own words and HAProxy's. */
+function rejectionSection(rejections: readonly RejectionItem[]): DescribeSection {
+  return { title: 'Rejections', rows: rejections.map((one): Row => ({ ...one })) };
 }
 
 function lowestRevision(nodes: Iterable<{ readonly revision: bigint }>): string | null {
@@ -186,16 +213,25 @@ function clusterDetails(view: HubView, name: string): readonly DescribeSection[]
       gateway: gatewayAddress,
     }),
   );
-  const rejected = [...(cluster?.verdicts ?? [])]
-    .filter(([, verdict]) => verdict.rejections.length > 0)
-    .map(([resource, { programmed, nodes: all }]): Row => ({ resource, programmed: `${programmed}/${all}` }));
+  const out = [...(cluster?.health ?? [])]
+    .sort(byParts(([backend]) => backend))
+    .flatMap(([backend, health]) =>
+      health.impaired.map(({ node, live, total }): Row => ({
+        backend,
+        node,
+        live,
+        total,
+        nodes: `${health.impaired.length}/${health.nodes}`,
+      })),
+    );
   const guards = [...view.state().guards.values()]
     .filter((guard) => guard.cluster === name)
     .map(({ id, message }): Row => ({ guard: id, holds: message }));
   return [
     { title: 'Nodes', rows: nodes },
     { title: 'Guards', rows: guards },
-    { title: 'Rejected resources', rows: rejected },
+    { title: 'Endpoints out', rows: out },
+    rejectionSection(cluster === undefined ? [] : rejectionsOf(cluster, [...cluster.verdicts.keys()].sort())),
   ];
 }
 

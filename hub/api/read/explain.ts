@@ -1,7 +1,9 @@
 import { HeadgateError } from '../../../lib/errors.ts';
 import type { ExplainRequest, Explanation } from '../../compile/explain/explanation.ts';
+import type { FleetState } from '../../fleet/state.ts';
 import type { HubView } from '../../view.ts';
 import type { ExplainItem, ListResponse } from '../types.ts';
+import { liveOf } from './troubles.ts';
 
 /**
  * Explains a request at one entry, or at every cluster of the fleet.
@@ -28,7 +30,7 @@ export function explainUrl(
     });
   }
   const entries = cluster === undefined ? [...state.members.keys()].sort() : [cluster];
-  const items = entries.map((entry) => explainItem(url, explain({ host, path, entry })));
+  const items = entries.map((entry) => explainItem(state, url, explain({ host, path, entry })));
   return { items, revision: state.revision.toString() };
 }
 
@@ -49,7 +51,11 @@ export function splitUrl(url: string): { readonly host: string; readonly path: s
   return { host: match[1], path: match[2] === undefined || match[2] === '' ? '/' : match[2] };
 }
 
-function explainItem(url: string, { request, normalPath, outcome, summary, route }: Explanation): ExplainItem {
+function explainItem(
+  state: FleetState,
+  url: string,
+  { request, normalPath, outcome, summary, route }: Explanation,
+): ExplainItem {
   const common = { url, host: request.host, path: request.path, normal_path: normalPath, entry: request.entry };
   if (route === undefined) {
     const none = { route: null, clusters: [], split_source: null, fields: [], fallbacks: [], sticky: [], reasons: [] };
@@ -67,6 +73,7 @@ function explainItem(url: string, { request, normalPath, outcome, summary, route
       why,
       backend,
       ready,
+      live: liveOf(state, cluster, backend, ready),
     })),
     split_source: split.splitSource,
     fields: split.fields,

@@ -5,6 +5,7 @@ import type { FleetState } from '../../fleet/state.ts';
 import type { HubView } from '../../view.ts';
 import type { HostItem, RouteItem } from '../types.ts';
 import { byParts } from './order.ts';
+import { liveOf, rejectionsOf, resourceCount } from './troubles.ts';
 
 const SHARE_UNITS = 100_000;
 
@@ -24,7 +25,7 @@ export function routeItems(view: HubView): readonly RouteItem[] {
   const state = view.state();
   return view
     .hosts()
-    .flatMap((name) => hostRoutes(state, name, compiledHosts(view, name)))
+    .flatMap((name) => hostRoutes(state, name, compiledHosts(view, name), view.compiled(name)?.recipients ?? []))
     .sort(
       byParts(
         (item) => item.host,
@@ -35,7 +36,12 @@ export function routeItems(view: HubView): readonly RouteItem[] {
     );
 }
 
-function hostRoutes(state: FleetState, name: string, hosts: readonly Host[]): readonly RouteItem[] {
+function hostRoutes(
+  state: FleetState,
+  name: string,
+  hosts: readonly Host[],
+  recipients: readonly string[],
+): readonly RouteItem[] {
   const byId = new Map<string, RouteItem>();
   for (const host of hosts) {
     for (const route of [...host.routes, ...(host.defaultRoute === undefined ? [] : [host.defaultRoute])]) {
@@ -43,20 +49,41 @@ function hostRoutes(state: FleetState, name: string, hosts: readonly Host[]): re
       const contributions = route.contributions.map(({ cluster, ready, backend }) => ({
         name: cluster,
         ready,
+        live: liveOf(state, cluster, backend, ready),
         backend,
       }));
+      const clusters = [...(known?.clusters ?? []), ...contributions].sort(byParts((item) => item.name));
+      const rejections = routeRejections(state, name, recipients, clusters);
       byId.set(route.id, {
         host: name,
         path: route.path,
         path_type: pathTypeName(route.pathType),
         id: route.id,
         namespace: host.namespace,
-        clusters: [...(known?.clusters ?? []), ...contributions].sort(byParts((item) => item.name)),
+        clusters,
         shares: known?.shares ?? sharesOf(state, name, route.id),
+        problems: resourceCount(rejections) + clusters.filter(({ live, ready }) => live < ready).length,
+        rejections,
       });
     }
   }
   return [...byId.values()];
+}
+
+/** Of the host where it is served, and of the backends that contribute. */
+function routeRejections(
+  state: FleetState,
+  host: string,
+  recipients: readonly string[],
+  contributions: RouteItem['clusters'],
+): RouteItem['rejections'] {
+  const clusters = new Set([...recipients, ...contributions.map(({ name }) => name)]);
+  return [...clusters].sort().flatMap((name) => {
+    const cluster = state.clusters.get(name);
+    if (cluster === undefined) return [];
+    const backends = contributions.filter((one) => one.name === name).map(({ backend }) => `backend/${backend}`);
+    return rejectionsOf(cluster, [`host/${host}`, ...backends]);
+  });
 }
 
 /** Per entry cluster what its agent says it does; without those that say nothing. */
@@ -84,7 +111,7 @@ export function hostItems(view: HubView): readonly HostItem[] {
     return {
       name,
       namespace: owner?.namespace ?? hosts[0]?.namespace ?? '',
-      routes: hostRoutes(view.state(), name, hosts).length,
+      routes: hostRoutes(view.state(), name, hosts, compiled?.recipients ?? []).length,
       clusters: compiled?.recipients ?? [],
       conflicts: compiled?.statuses.filter((status) => status.reason === 'Conflicted').length ?? 0,
       released: released === undefined ? null : new Date(released).toISOString(),
