@@ -35,7 +35,7 @@ test.each(kinds)('the schema of %s refuses what zod refuses, and nothing else', 
       { numRuns: 200 },
     );
   }
-  expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(30);
+  expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(20);
 });
 
 const tiers = [
