@@ -111,7 +111,7 @@ async function compare(client: HubClient, told: Map<number, Told>): Promise<stri
     if (stored === last.number && stored > 0 && item?.revision !== last.revision) {
       faults.push(`writer ${writer}: revision ${last.revision} acknowledged, ${item?.revision} stored`);
     }
-    if (item !== undefined) told.set(writer, { number: stored, revision: item.revision });
+    if (item !== undefined) told.set(writer, { number: stored, revision: item.revision ?? '' });
   }
   return faults;
 }
