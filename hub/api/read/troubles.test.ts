@@ -154,13 +154,14 @@ test('rejections count by resource and carry the words of node and HAProxy', () 
   });
 });
 
-describe('a policy that its cluster refused', () => {
-  const conditions = (more: readonly Entry[]) =>
-    policyItems(viewOf(more), new Map()).map(({ name, cluster, reason, accepted, field, spec }) => {
-      const last = spec === null ? 'nothing' : 'last good';
-      return `${cluster ?? 'hub'} ${name} ${reason} ${accepted} ${field} ${last}`;
-    });
+/** `<cluster> <name> <reason> <accepted> <field> <spec>` of every policy. */
+const conditions = (more: readonly Entry[]) =>
+  policyItems(viewOf(more), new Map()).map(({ name, cluster, reason, accepted, field, spec }) => {
+    const last = spec === null ? 'nothing' : 'last good';
+    return `${cluster ?? 'hub'} ${name} ${reason} ${accepted} ${field} ${last}`;
+  });
 
+describe('a policy that its cluster refused', () => {
   test('is listed with what is wrong with it, though the hub has no more of it', () => {
     expect(conditions([problem('TrafficPolicy', 'bad', Severity.ERROR)])).toEqual([
       'eu bad Invalid false spec.tiers nothing',
