@@ -97,6 +97,9 @@ test('what a change touches is enough: step by step gives what compiling everyth
         previous: undefined,
         touchedHosts: new Set(whole.index.hosts.keys()),
         clustersTouched: true,
+        everything: true,
+        policies: [],
+        ingresses: new Set(),
         revision: 1n,
       });
       expect(pictures(compiler)).toEqual(pictures(fresh));

@@ -12,7 +12,7 @@ import {
 import { HostSplit } from '../../proto/gen/headgate/v1/configured.ts';
 import { committedIngress, decodeStoredReport } from '../ingest/stored-report.ts';
 import type { Change, Entry } from '../store/store.ts';
-import type { FleetChange } from './change.ts';
+import type { FleetChange, PolicyStep } from './change.ts';
 import { ClusterDraft, edit } from './cluster-draft.ts';
 import { type FleetIndex, hostsOf, IndexDraft, isFleetLevel } from './fleet-index.ts';
 import type { HeldReports } from './held-reports.ts';
@@ -46,6 +46,8 @@ export class FleetDraft {
   readonly #clusters: MapDraft<ClusterState>;
   readonly #drafts = new Map<string, ClusterDraft>();
   readonly #touched = new Set<string>();
+  readonly #policies: PolicyStep[] = [];
+  readonly #ingresses = new Set<string>();
   #touchAll: boolean;
   #clustersTouched: boolean;
   #staleThresholdsTouched = false;
@@ -145,12 +147,18 @@ export class FleetDraft {
     next: CommittedPolicy<TrafficPolicySpec> | undefined,
   ): void {
     this.#index.trafficPolicy(previous, next);
+    this.#policies.push({ previous, next });
     this.#staleThresholdsTouched = true;
     for (const policy of [previous, next]) {
       if (policy === undefined) continue;
-      if (isFleetLevel(policy)) this.#touchAll = true;
+      if (isFleetLevel(policy)) this.#touchAll ||= this.#governsFleet(policy.clusterScope);
       else for (const host of this.#governed(policy)) this.#touched.add(host);
     }
+  }
+
+  /** Whether a cluster's policies without a target count; a change of its grant touches everything by itself. */
+  #governsFleet(cluster: string | undefined): boolean {
+    return cluster === undefined || this.#maps.clusterObjects.get(cluster)?.value.grants?.policies === 'Fleet';
   }
 
   /**
@@ -217,6 +225,9 @@ export class FleetDraft {
 
   #ingress(cluster: string, previous: CommittedIngress | undefined, next: CommittedIngress | undefined): void {
     this.#index.ingress(cluster, previous?.value, next?.value);
+    const there = (previous ?? next)?.value;
+    if (there !== undefined && (previous === undefined || next === undefined))
+      this.#ingresses.add(`${there.namespace}/${there.name}`);
     for (const committed of [previous, next])
       if (committed !== undefined) for (const host of hostsOf(committed.value)) this.#touched.add(host);
   }
@@ -262,7 +273,16 @@ export class FleetDraft {
     };
     const everything = this.#touchAll ? [...(this.#base?.index.hosts.keys() ?? []), ...index.hosts.keys()] : [];
     const touchedHosts = everything.length === 0 ? this.#touched : new Set([...everything, ...this.#touched]);
-    return { state, index, touchedHosts, clustersTouched: this.#clustersTouched, revision };
+    return {
+      state,
+      index,
+      touchedHosts,
+      clustersTouched: this.#clustersTouched,
+      everything: this.#touchAll,
+      policies: this.#policies,
+      ingresses: this.#ingresses,
+      revision,
+    };
   }
 }
 

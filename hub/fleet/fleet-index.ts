@@ -26,18 +26,18 @@ export interface FleetIndex {
   readonly covered: ShardedMap<Uses<string>>;
   /** Namespace → hosts that its Ingresses name. */
   readonly namespaces: ShardedMap<Uses<string>>;
-  /** Namespace → its TrafficPolicies, the hub's and the members'; fleet-level ones under FLEET. */
+  /** Namespace → its TrafficPolicies, the hub's and the members'; those without a target under FLEET. */
   readonly policies: ShardedMap<Uses<CommittedPolicy<TrafficPolicySpec>>>;
   /** Host or wildcard → the HostClaims that name it. */
   readonly claims: ShardedMap<Uses<CommittedPolicy<HostClaimSpec>>>;
 }
 
-/** Key of fleet-level policies in `FleetIndex.policies`: no namespace is called so. */
+/** Key of policies without a target in `FleetIndex.policies`: no namespace is called so. */
 export const FLEET = '';
 
-/** Fleet-level: at the hub, and with no target. */
+/** A policy without a target is for the whole fleet: the hub's, or a member's that the hub lets. */
 export function isFleetLevel(policy: CommittedPolicy<TrafficPolicySpec>): boolean {
-  return policy.clusterScope === undefined && policy.value.targetRefs.length === 0;
+  return policy.value.targetRefs.length === 0;
 }
 
 function policyId(policy: Pick<CommittedPolicy<unknown>, 'clusterScope' | 'namespace' | 'name'>): string {

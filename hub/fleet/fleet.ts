@@ -81,6 +81,9 @@ export class Fleet implements AsyncDisposable {
       previous: undefined,
       touchedHosts: new Set(index.hosts.keys()),
       clustersTouched: true,
+      everything: true,
+      policies: [],
+      ingresses: new Set(),
       revision: state.revision,
     });
     this.#subscribers.add(subscriber);

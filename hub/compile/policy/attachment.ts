@@ -22,20 +22,26 @@ export interface RouteIdentity {
   readonly ingresses: ReadonlySet<string>;
 }
 
-/** Whether the hub lets a member's policy govern the whole fleet (`Cluster.spec.grants`). */
+/**
+ * Whether a policy governs requests at every entry: the hub's, and a member's where the hub lets it
+ * (`Cluster.spec.grants`). A grant for a namespace reaches no other, so it makes no policy one of the whole fleet.
+ */
 export function isGranted(state: FleetState, policy: TrafficPolicy): boolean {
   if (policy.clusterScope === undefined) return true;
   const grants = state.clusterObjects.get(policy.clusterScope)?.value.grants;
-  return grants !== undefined && (grants.policies === 'Fleet' || grants.namespaces.includes(policy.namespace));
+  if (grants === undefined) return false;
+  return grants.policies === 'Fleet' || (!isFleetLevel(policy) && grants.namespaces.includes(policy.namespace));
 }
 
 /** Every policy that may govern routes of a namespace: the hub's, and the members' whether granted or not. */
 export function policiesFor(state: FleetState, index: FleetIndex, namespace: string): TrafficPolicy[] {
-  const all = [...(index.policies.get(FLEET)?.values() ?? []), ...(index.policies.get(namespace)?.values() ?? [])];
-  return all.filter((policy) => policy.clusterScope === undefined || state.members.has(policy.clusterScope));
+  const fleetLevel = [...(index.policies.get(FLEET)?.values() ?? [])].filter((policy) => isGranted(state, policy));
+  return [...fleetLevel, ...(index.policies.get(namespace)?.values() ?? [])].filter(
+    ({ clusterScope }) => clusterScope === undefined || state.members.has(clusterScope),
+  );
 }
 
-/** The nearest level at which a policy is attached to a route; undefined where it is not. */
+/** The nearest level at which one of `policiesFor` is attached to a route; undefined where it is not. */
 export function attachment(policy: TrafficPolicy, route: RouteIdentity): Level | undefined {
   if (isFleetLevel(policy)) return 'Fleet';
   if (policy.namespace !== route.namespace) return undefined;

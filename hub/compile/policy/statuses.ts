@@ -3,12 +3,12 @@ import { Host } from '../../../proto/gen/headgate/v1/configured.ts';
 import { routeTarget } from '../../fleet/route-target.ts';
 import type { CommittedPolicy, FleetState } from '../../fleet/state.ts';
 import { MAX_SHARES } from '../../../lib/split/types.ts';
-import { isKnownGroup, pathsOf, type TargetRef, type TrafficPolicy } from './attachment.ts';
+import { isGranted, isKnownGroup, pathsOf, type TargetRef, type TrafficPolicy } from './attachment.ts';
 import { resolveTiers } from './values.ts';
 import { policyStatus, sortStatuses } from '../status.ts';
 import type { CompiledHost, ObjectStatus } from '../types.ts';
 
-type Lookup = (host: string) => CompiledHost | undefined;
+export type Lookup = (host: string) => CompiledHost | undefined;
 
 /**
  * What is wrong with each policy object by itself: targets and clusters that do not exist, targets outside its
@@ -19,7 +19,7 @@ export function policyStatuses(state: FleetState, compiled: Lookup): ObjectStatu
   const members = [...state.clusters.values()].filter(({ name }) => state.members.has(name));
   const policies = [state.trafficPolicies, ...members.map((cluster) => cluster.policies)];
   for (const policy of policies.flatMap((map) => [...map.values()])) {
-    statuses.push(...targetStatuses(state, compiled, policy), ...clusterStatuses(state, policy));
+    statuses.push(...trafficPolicyStatuses(state, compiled, policy));
   }
   for (const claim of state.hostClaims.values()) {
     for (const name of unknownClusters(state, claim.value.clusters ?? []))
@@ -32,16 +32,21 @@ export function policyStatuses(state: FleetState, compiled: Lookup): ObjectStatu
   return sortStatuses(statuses);
 }
 
+/** The same of one policy. */
+export function trafficPolicyStatuses(state: FleetState, compiled: Lookup, policy: TrafficPolicy): ObjectStatus[] {
+  return [...targetStatuses(state, compiled, policy), ...clusterStatuses(state, policy)];
+}
+
 function* targetStatuses(state: FleetState, compiled: Lookup, policy: TrafficPolicy): Iterable<ObjectStatus> {
   const { targetRefs } = policy.value;
-  if (policy.clusterScope !== undefined && targetRefs.length === 0) {
+  if (targetRefs.length === 0 && !isGranted(state, policy)) {
     yield policyStatus(policy, {
       accepted: false,
       reason: 'Invalid',
       code: 'HG1002',
       field: 'spec.targetRefs',
-      message: 'a policy without a target governs the fleet, and only the hub may write one',
-      remedy: 'name an Ingress, the Namespace or a Route as target',
+      message: `a policy without a target governs the whole fleet, which the hub has not granted to cluster ${policy.clusterScope ?? ''}`,
+      remedy: `name an Ingress, the Namespace or a Route as target, or have Cluster ${policy.clusterScope ?? ''} at the hub grant policies: Fleet`,
     });
   }
   for (const [at, ref] of targetRefs.entries()) {
