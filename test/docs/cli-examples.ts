@@ -74,8 +74,8 @@ function steady(text: string): string {
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '2026-01-01T12:00:00.000Z')
     .replaceAll(/revision"?:? "?\d+/g, (match) => match.replace(/\d+/, '17'))
     .replaceAll(/\t\d+s$/gm, '\t1s')
-    .replaceAll(/^( +shop\.example +\w+ +1 +)(\d+ +)-$/gm, (_, before: string, revision: string) => {
-      return `${before}${'17'.padEnd(revision.length)}-`;
+    .replaceAll(/^( +shop\.example +\w+ +1 +)(\d+ +)0$/gm, (_, before: string, revision: string) => {
+      return `${before}${'17'.padEnd(revision.length)}0`;
     })
     .replaceAll(`"node":"${hostname().toLowerCase().split('.')[0]}"`, '"node":"laptop"');
 }
