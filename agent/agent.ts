@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 
+import type { Registry } from 'prom-client';
 import type { Clock } from '../lib/clock.ts';
 import { formatAddress } from '../lib/config/address.ts';
 import { makeFolder } from '../lib/make-folder.ts';
+import { openKubernetesClient, registerKubernetesMetrics, type KubernetesClient } from '../lib/kubernetes/index.ts';
 import type { Log } from '../lib/log.ts';
 import { createRegistry, startOps } from '../lib/ops/index.ts';
 import { withReconnect } from '../lib/rpc/index.ts';
@@ -13,6 +15,7 @@ import type { AgentContext } from './context.ts';
 import { haproxyFolders } from './haproxy/process/haproxy-folder.ts';
 import { AgentIdentity } from './identity/agent-identity.ts';
 import { directoryClusterUid } from './identity/cluster-uid.ts';
+import { kubernetesClusterUid } from './identity/kubernetes-cluster-uid.ts';
 import { registerLinkMetrics } from './metrics.ts';
 import type { NodeAgent } from './node/node-agent.ts';
 import { startNode } from './node/start-node.ts';
@@ -45,18 +48,23 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
   await preflight(options);
   await makeFolder(options.data);
 
-  const clusterUid = await directoryClusterUid(options.data);
+  const registry = createRegistry('agent');
+  const kubernetes = await openKubernetes(options, registry, resources, clock);
+  const clusterUid =
+    kubernetes === undefined
+      ? await directoryClusterUid(options.data)
+      : await kubernetesClusterUid({ folder: options.data, client: kubernetes, clock, log, signal });
   const role = options.roles.has('cluster') ? 'cluster' : 'node';
   const { data: folder, hubs, join: token, cluster, node } = options;
   const identity = resources.use(
     await AgentIdentity.open({ folder, hubs, join: token, cluster, node, role, clusterUid, clock, log, signal }),
   );
-  const registry = createRegistry('agent');
   const work: Promise<void>[] = [];
   const context: AgentContext = {
     options,
     identity,
     clusterUid,
+    kubernetes,
     keyFile: options.keyFile ?? join(options.data, 'key'),
     clock,
     log,
@@ -82,6 +90,17 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
     ended.abort();
     await Promise.allSettled(work);
   }
+}
+
+async function openKubernetes(
+  { source }: AgentOptions,
+  registry: Registry,
+  resources: AsyncDisposableStack,
+  clock: Clock,
+): Promise<KubernetesClient | undefined> {
+  if (source?.kind !== 'kubernetes') return undefined;
+  const metrics = registerKubernetesMetrics(registry);
+  return resources.use(await openKubernetesClient({ kubeconfig: source.kubeconfig, clock, metrics }));
 }
 
 /** @returns HOST:PORT of the ops endpoints. */

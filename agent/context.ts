@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client';
 
 import type { Clock } from '../lib/clock.ts';
+import type { KubernetesClient } from '../lib/kubernetes/index.ts';
 import type { Log } from '../lib/log.ts';
 import type { ReadinessCheck } from '../lib/ops/index.ts';
 import type { AgentIdentity } from './identity/agent-identity.ts';
@@ -12,6 +13,8 @@ export interface AgentContext {
   readonly options: AgentOptions;
   readonly identity: AgentIdentity;
   readonly clusterUid: string;
+  /** Of the cluster's API server; undefined where the source is none. */
+  readonly kubernetes: KubernetesClient | undefined;
   /** Key that secrets in the ledgers are sealed with. */
   readonly keyFile: string;
   readonly clock: Clock;

@@ -1,6 +1,24 @@
 import type { Address } from '../lib/config/address.ts';
+import type { ObjectName } from '../lib/kubernetes/index.ts';
 
 export type AgentRole = 'cluster' | 'node';
+
+export type SourceOptions =
+  | { readonly kind: 'directory'; readonly folder: string }
+  | {
+      readonly kind: 'kubernetes';
+      /** Without it the cluster that the agent runs in, then that of KUBECONFIG. */
+      readonly kubeconfig: string | undefined;
+      /** Those that are watched; every one when empty. */
+      readonly namespaces: readonly string[];
+    };
+
+export type PublishOptions =
+  /** What the Service's own status says. */
+  | { readonly kind: 'service'; readonly service: ObjectName }
+  /** IP addresses and host names, as given. */
+  | { readonly kind: 'addresses'; readonly addresses: readonly string[] }
+  | { readonly kind: 'nodes' };
 
 /** The agent's flags, parsed once into a total type. */
 export interface AgentOptions {
@@ -10,7 +28,11 @@ export interface AgentOptions {
   readonly node: string;
   readonly roles: ReadonlySet<AgentRole>;
   /** Undefined where the cluster role runs elsewhere. */
-  readonly source: { readonly kind: 'directory'; readonly folder: string } | undefined;
+  readonly source: SourceOptions | undefined;
+  /** Lease by which replicas of the cluster role elect the one that writes; undefined where there is one only. */
+  readonly lease: ObjectName | undefined;
+  /** Addresses for the status of Ingresses; undefined where the source is no API server. */
+  readonly publish: PublishOptions | undefined;
   /** Secret, `<namespace>/<name>`, for clients that ask for no name of the fleet's; of the cluster role. */
   readonly defaultCertificate: string | undefined;
   readonly data: string;

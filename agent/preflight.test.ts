@@ -17,6 +17,8 @@ test('what would stop a first start is found before anything is made', async () 
     node: 'a',
     roles: new Set(['cluster', 'node']),
     source: { kind: 'directory', folder: root.path },
+    lease: undefined,
+    publish: undefined,
     defaultCertificate: undefined,
     data: join(root.path, 'data'),
     join: undefined,

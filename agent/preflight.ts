@@ -17,7 +17,7 @@ export async function preflight(options: AgentOptions): Promise<void> {
   await assertFree(options.ops, 'ops');
   if (options.roles.has('node')) await probeHaproxy(options.haproxy);
   if ((await new IdentityFiles(options.data).load()) !== undefined) return;
-  if (options.source !== undefined) await assertFolder(options.source.folder);
+  if (options.source?.kind === 'directory') await assertFolder(options.source.folder);
   if (options.listenNodes !== undefined) await assertFree(options.listenNodes, 'nodes');
   // One that somebody else started may listen there already.
   if (!options.roles.has('node') || options.haproxyExternal) return;

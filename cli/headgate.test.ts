@@ -44,7 +44,7 @@ describe('usage', () => {
     [['store', 'epoch', '--data', '/nowhere'], '--new is missing'],
     [['hub', '--data', '/nowhere', '--store', 'etcd:http://127.0.0.1:1'], 'not in this release'],
     [['agent', '--hub', '127.0.0.1:1', '--cluster', 'Bad_Name', '--data', '/nowhere'], '--cluster'],
-    [['agent', '--hub', '127.0.0.1:1', '--cluster', 'eu', '--data', '/nowhere', '--source', 'kubernetes'], '--source'],
+    [['agent', '--hub', '127.0.0.1:1', '--cluster', 'eu', '--data', '/nowhere', '--source', 'consul'], '--source'],
     [['get'], 'kind'],
     [['get', 'routes', '-o', 'xml'], 'xml'],
     [['weights', 'shop.example', 'eu=x'], 'eu=x'],

@@ -12,25 +12,19 @@ import { runUplink } from '../uplink.ts';
 import { ClusterAgent } from './cluster-agent.ts';
 import { directorySource } from './directory/directory-source.ts';
 import { type FolderMemory, openFolderMemory } from './directory/folder-memory.ts';
+import { kubernetesSource } from './kubernetes/kubernetes-source.ts';
 import { serveConfigure, serveReport } from './node-server.ts';
+import type { Source } from './source.ts';
 
 /** Starts the cluster role: source, link to the hub and, where asked, the server for node agents apart. */
 export async function startCluster(context: AgentContext): Promise<ClusterAgent> {
   const { options, identity, keyFile, clusterUid, clock, log, link, signal, resources, keep } = context;
-  if (options.source === undefined) throw new HeadgateError('HG2001', 'the cluster role needs a source');
   const ledger = resources.use(await openLedger({ folder: join(options.data, 'cluster-ledger'), keyFile, log }));
-  const memory = await openMemory(context);
   const agent = new ClusterAgent({
     cluster: options.cluster,
     clusterUid,
     version: VERSION,
-    source: directorySource({
-      folder: options.source.folder,
-      defaultCertificate: options.defaultCertificate,
-      clock,
-      log,
-      ...(memory === undefined ? {} : { memory }),
-    }),
+    source: await openSource(context),
     ledger,
     gateway: () => identity.current().gateway,
     clock,
@@ -88,6 +82,20 @@ export async function startCluster(context: AgentContext): Promise<ClusterAgent>
   resources.defer(identity.onChange(({ control }) => server.setTls(control)));
   context.fields['nodes'] = server.address;
   return agent;
+}
+
+async function openSource(context: AgentContext): Promise<Source> {
+  const { options, kubernetes, clock, log } = context;
+  const { source, defaultCertificate } = options;
+  if (source?.kind === 'directory') {
+    const memory = await openMemory(context);
+    const { folder } = source;
+    return directorySource({ folder, defaultCertificate, clock, log, ...(memory === undefined ? {} : { memory }) });
+  }
+  if (source === undefined || kubernetes === undefined) {
+    throw new HeadgateError('HG2001', 'the cluster role needs a source');
+  }
+  return kubernetesSource({ client: kubernetes, namespaces: source.namespaces, defaultCertificate, clock, log });
 }
 
 /** Without it, as on a disk that takes no writes, the source knows only what it reads itself. */

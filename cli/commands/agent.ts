@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { AgentOptions, AgentRole } from '../../agent/options.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
+import type { ObjectName } from '../../lib/kubernetes/index.ts';
 import { createLog } from '../../lib/log.ts';
 import { withConfigFile } from '../config-file.ts';
 import { address, addressRanges, label, parseFlags } from '../flags.ts';
@@ -16,6 +17,8 @@ import { printReady, untilSignal } from '../run.ts';
 const roleNames: readonly AgentRole[] = ['cluster', 'node'];
 
 const secretName = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/;
+
+const host = z.string().regex(/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/);
 
 const agentFlags = z.object({
   hub: z
@@ -29,6 +32,19 @@ const agentFlags = z.object({
     .transform((text) => text.split(','))
     .pipe(z.array(z.enum(roleNames as [AgentRole, ...AgentRole[]], 'is cluster, node, or cluster,node')).min(1)),
   source: z.string().optional(),
+  kubeconfig: z.string().min(1).optional(),
+  namespaces: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(label).min(1))
+    .optional(),
+  lease: objectName('LEASE').optional(),
+  publishService: objectName('SERVICE').optional(),
+  publishStatusAddress: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(z.union([z.ipv4(), z.ipv6(), host], 'is IP addresses or host names, separated by commas')).min(1))
+    .optional(),
   defaultCertificate: z.string().regex(secretName, 'is NAMESPACE/SECRET').optional(),
   data: z.string().min(1),
   join: z.string().optional(),
@@ -87,7 +103,9 @@ export async function agentRender(globals: Globals, command: Command): Promise<v
 
 /** @throws HeadgateError HG2001 */
 export function agentOptions(given: unknown, token: string | undefined): AgentOptions {
-  const { hub, roles, source, join, ...flags } = parseFlags(agentFlags, given);
+  const { hub, roles, source, join, ...rest } = parseFlags(agentFlags, given);
+  const { kubeconfig, namespaces, publishService, publishStatusAddress, ...flags } = rest;
+  const from = sourceOf(source, kubeconfig, namespaces, roles.includes('cluster'));
   if (flags.defaultCertificate !== undefined && !roles.includes('cluster')) {
     throw new HeadgateError('HG2001', '--default-certificate is for the cluster role', {
       remedy: 'give it to the cluster agent, whose nodes get the certificate from it',
@@ -97,7 +115,9 @@ export function agentOptions(given: unknown, token: string | undefined): AgentOp
     ...flags,
     hubs: hub,
     roles: new Set(roles),
-    source: sourceOf(source, roles.includes('cluster')),
+    source: from,
+    lease: flags.lease,
+    publish: publishOf(from, publishService, publishStatusAddress),
     join: join !== undefined ? { file: join } : token === undefined ? undefined : { token },
     advertise: flags.advertise,
     defaultCertificate: flags.defaultCertificate,
@@ -106,19 +126,50 @@ export function agentOptions(given: unknown, token: string | undefined): AgentOp
   };
 }
 
-function sourceOf(source: string | undefined, needed: boolean): AgentOptions['source'] {
+function sourceOf(
+  source: string | undefined,
+  kubeconfig: string | undefined,
+  namespaces: readonly string[] | undefined,
+  needed: boolean,
+): AgentOptions['source'] {
   if (!needed) {
     if (source === undefined) return undefined;
     throw new HeadgateError('HG2001', '--source is for the cluster role', { remedy: 'leave it out, or add the role' });
   }
-  if (source === undefined) throw new HeadgateError('HG2001', '--source is missing', { remedy: 'give directory:DIR' });
+  const remedy = 'give kubernetes or directory:DIR';
+  if (source === undefined) throw new HeadgateError('HG2001', '--source is missing', { remedy });
+  if (source === 'kubernetes') return { kind: 'kubernetes', kubeconfig, namespaces: namespaces ?? [] };
   if (source.startsWith('directory:') && source !== 'directory:') {
     return { kind: 'directory', folder: source.slice('directory:'.length) };
   }
-  const later = source === 'kubernetes';
-  throw new HeadgateError('HG2001', `--source ${source} ${later ? 'is not in this release' : 'is unknown'}`, {
-    remedy: 'give directory:DIR',
-  });
+  throw new HeadgateError('HG2001', `--source ${source} is unknown`, { remedy });
+}
+
+/** Only an API server keeps the status of an Ingress. */
+function publishOf(
+  source: AgentOptions['source'],
+  service: ObjectName | undefined,
+  addresses: readonly string[] | undefined,
+): AgentOptions['publish'] {
+  if (service !== undefined && addresses !== undefined) {
+    throw new HeadgateError('HG2001', '--publish-service and --publish-status-address exclude each other', {
+      remedy: 'give one of them',
+    });
+  }
+  if (source?.kind !== 'kubernetes') return undefined;
+  if (service !== undefined) return { kind: 'service', service };
+  return addresses === undefined ? { kind: 'nodes' } : { kind: 'addresses', addresses };
+}
+
+/** A flag's NAMESPACE/NAME. */
+function objectName(word: string) {
+  return z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/, `is NAMESPACE/${word}`)
+    .transform((text): ObjectName => {
+      const [namespace = '', name = ''] = text.split('/');
+      return { namespace, name };
+    });
 }
 
 /** The host's name as a label. */

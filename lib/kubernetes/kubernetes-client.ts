@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { HeadgateError } from '../errors.ts';
 import { VERSION } from '../version.ts';
-import { apiError, type Asked } from './api-error.ts';
+import { ApiError, apiError, type Asked } from './api-error.ts';
 import { openCredentials, type Credentials } from './credentials.ts';
 import { readJson, readLines } from './json-lines.ts';
 import type { KubernetesMetrics } from './metrics.ts';
@@ -50,6 +50,10 @@ export interface ApplyOptions {
 export interface KubernetesClient extends AsyncDisposable {
   /** `https://HOST:PORT` */
   readonly server: string;
+  /** Told by the client, and by whoever follows kinds with it. */
+  readonly metrics: KubernetesMetrics | undefined;
+  /** Plurals of the kinds that a group has in a version; none where the group is not there. */
+  served(group: string, version: string, signal: AbortSignal): Promise<ReadonlySet<string>>;
   get(resource: ApiResource, name: ObjectName, signal: AbortSignal): Promise<KubernetesObject>;
   list(resource: ApiResource, options: ListOptions, signal: AbortSignal): Promise<ListPage>;
   /**
@@ -92,6 +96,8 @@ const listShape = z.object({
   items: z.array(z.unknown()).nullable(),
 });
 
+const groupShape = z.object({ resources: z.array(z.object({ name: z.string() })) });
+
 const eventShape = z.object({
   type: z.enum(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR']),
   object: z.unknown(),
@@ -108,11 +114,11 @@ interface Call extends Asked {
 
 class Http2Client implements KubernetesClient {
   readonly server: string;
+  readonly metrics: KubernetesMetrics | undefined;
   readonly #base: string;
   readonly #credentials: Credentials;
   readonly #sessions: Sessions;
   readonly #clock: Clock;
-  readonly #metrics: KubernetesMetrics | undefined;
 
   constructor(credentials: Credentials, { clock, metrics }: KubernetesClientOptions) {
     this.server = credentials.server;
@@ -120,11 +126,23 @@ class Http2Client implements KubernetesClient {
     this.#credentials = credentials;
     this.#sessions = new Sessions(credentials, clock);
     this.#clock = clock;
-    this.#metrics = metrics;
+    this.metrics = metrics;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#sessions[Symbol.asyncDispose]();
+  }
+
+  async served(group: string, version: string, signal: AbortSignal): Promise<ReadonlySet<string>> {
+    // The path of a group is that of a kind without its last part.
+    const resource = { group, version, plural: '', kind: 'APIResourceList', namespaced: false };
+    try {
+      const parsed = groupShape.parse(await this.#call({ verb: 'get', method: 'GET', resource }, signal));
+      return new Set(parsed.resources.map(({ name }) => name));
+    } catch (thrown) {
+      if (thrown instanceof ApiError && thrown.status === 404) return new Set();
+      throw thrown;
+    }
   }
 
   async get(resource: ApiResource, name: ObjectName, signal: AbortSignal): Promise<KubernetesObject> {
@@ -267,10 +285,10 @@ class Http2Client implements KubernetesClient {
         },
         signal,
       );
-      this.#metrics?.requested(verb, answer.status);
+      this.metrics?.requested(verb, answer.status);
       return answer;
     } catch (thrown) {
-      this.#metrics?.requested(verb, 0);
+      this.metrics?.requested(verb, 0);
       throw thrown;
     }
   }

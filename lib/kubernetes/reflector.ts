@@ -3,7 +3,7 @@ import { HeadgateError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { ApiError } from './api-error.ts';
 import type { KubernetesClient, WatchEvent } from './kubernetes-client.ts';
-import type { KubernetesMetrics, RelistReason } from './metrics.ts';
+import type { RelistReason } from './metrics.ts';
 import { kubernetesObject, titleOf, type ApiResource, type KubernetesObject, type ObjectName } from './resource.ts';
 
 /** What a reflector tells, synchronously and in order. What it throws is logged, and stops nothing. */
@@ -29,7 +29,6 @@ export interface ReflectorOptions {
   readonly untilServed?: ((signal: AbortSignal) => Promise<void>) | undefined;
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics?: KubernetesMetrics | undefined;
   /** Milliseconds without a byte after which a watch counts as dead. */
   readonly idleMs?: number;
 }
@@ -82,8 +81,8 @@ export class Reflector {
 
   /** @returns the version of the list. */
   async #list(signal: AbortSignal): Promise<string> {
-    const { client, resource, namespace, fieldSelector, reflected, metrics } = this.#options;
-    metrics?.listed(resource.plural, this.#relist);
+    const { client, resource, namespace, fieldSelector, reflected } = this.#options;
+    client.metrics?.listed(resource.plural, this.#relist);
     const seen = new Set<string>();
     const list = { namespace, fieldSelector, limit: PAGE };
     let page = await client.list(resource, list, signal);
@@ -104,14 +103,14 @@ export class Reflector {
   }
 
   async #watch(from: string, signal: AbortSignal): Promise<void> {
-    const { client, resource, namespace, fieldSelector, clock, metrics, idleMs } = this.#options;
+    const { client, resource, namespace, fieldSelector, clock, idleMs } = this.#options;
     const started = clock.now();
     const options = { namespace, fieldSelector, resourceVersion: from, ...(idleMs === undefined ? {} : { idleMs }) };
     for await (const events of client.watch(resource, options, signal)) {
       for (const event of events) this.#apply(event);
       if (events.length > 0) this.#well();
     }
-    metrics?.restarted(resource.plural, 'closed');
+    client.metrics?.restarted(resource.plural, 'closed');
     // A server that ends watches as soon as they begin is not asked at full speed.
     if (clock.now() - started < BASE_MS)
       await this.#pause(fullJitter(clock, this.#failures++, BASE_MS, CAP_MS), signal);
@@ -145,7 +144,7 @@ export class Reflector {
 
   /** Waits as long as the failure asks for, and decides from where to go on. */
   async #recover(error: HeadgateError, signal: AbortSignal): Promise<void> {
-    const { resource, clock, metrics, untilServed } = this.#options;
+    const { client, resource, clock, untilServed } = this.#options;
     const wasWatching = this.#version !== undefined;
     const status = error instanceof ApiError ? error.status : undefined;
     if (status === 404 && untilServed !== undefined) return await this.#notServed(untilServed, signal);
@@ -161,7 +160,7 @@ export class Reflector {
       this.#listAnew('idle');
     } else if (wasWatching) {
       if (this.#failures >= MOST_FAILURES) this.#listAnew('failed');
-      metrics?.restarted(resource.plural, error instanceof ApiError ? 'refused' : 'broken');
+      client.metrics?.restarted(resource.plural, error instanceof ApiError ? 'refused' : 'broken');
     }
     this.#unwell(error);
     const asked = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;

@@ -61,7 +61,7 @@ export function pathOf(resource: ApiResource, { namespace = '', name }: Scope, s
   const { group, version, plural, namespaced } = resource;
   const parts = group === '' ? ['api', version] : ['apis', group, version];
   if (namespaced && namespace !== '') parts.push('namespaces', namespace);
-  parts.push(plural);
+  if (plural !== '') parts.push(plural);
   if (name !== undefined) parts.push(name);
   if (subresource !== undefined) parts.push(subresource);
   return `/${parts.map(encodeURIComponent).join('/')}`;

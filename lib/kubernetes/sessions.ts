@@ -65,7 +65,7 @@ export class Sessions implements AsyncDisposable {
       { ':method': method, ':path': path, ...headers },
       { endStream: body === undefined },
     );
-    const abort = (): void => stream.destroy();
+    const abort = (): void => void stream.destroy();
     signal.addEventListener('abort', abort, { once: true });
     stream.once('close', () => {
       signal.removeEventListener('abort', abort);

@@ -10,7 +10,7 @@ export interface ObjectRef {
 }
 
 export interface Place {
-  /** As the caller named it; relative to the source's folder. */
+  /** As the caller named it; relative to the source's folder. Empty for an object of an API server. */
   readonly file: string;
   /** From 1. */
   readonly line: number;
@@ -65,9 +65,9 @@ export function objectTitle({ kind, namespace, name }: ObjectRef): string {
   return namespace === '' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
 }
 
-/** `file:line` */
+/** `file:line`; empty where there is no file. */
 export function placeText({ file, line }: Place): string {
-  return `${file}:${line}`;
+  return file === '' ? '' : `${file}:${line}`;
 }
 
 /** Place of a field, or of the nearest enclosing one that the document has. */

@@ -80,6 +80,16 @@ export function parseManifests(text: string, file: string, known: ParsedParts = 
   return { readable: true, documents, errors };
 }
 
+/**
+ * Reads one object that came from an API server, by the same rules; its faults have no place.
+ * @param value with apiVersion and kind.
+ */
+export function parseObject(value: unknown): Omit<ParsedManifests, 'readable'> {
+  const reader = new DocumentReader(UNPLACED, [], '');
+  const documents = reader.read(value);
+  return { documents, errors: reader.errors };
+}
+
 function parsePart({ text, firstLine }: TextPart, file: string): ParsedManifests {
   let raw: readonly RawDocument[];
   try {
@@ -278,7 +288,9 @@ class DocumentReader {
     const error = new HeadgateError(code, message, {
       ...(this.#title === undefined ? {} : { object: this.#title }),
       ...(path.length === 0 ? {} : { field: fieldPath(path) }),
-      place: `${this.#file}:${this.#document.lineOf([...this.#prefix, ...path])}`,
+      ...(this.#document === UNPLACED
+        ? {}
+        : { place: `${this.#file}:${this.#document.lineOf([...this.#prefix, ...path])}` }),
       remedy,
     });
     this.errors.push({ error, ref: this.#ref });
@@ -300,6 +312,7 @@ export type Identified = Omit<Manifest, 'kind' | 'spec' | 'specJson'>;
 
 const KIND = /^[A-Za-z][A-Za-z0-9]{0,62}$/;
 const NO_LINES: ReadonlyMap<string, number> = new Map();
+const UNPLACED: RawDocument = { value: undefined, line: 0, lineOf: () => 0, lines: () => NO_LINES };
 const TOP_LEVEL: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata', 'spec', 'status']);
 
 function refOf(

@@ -76,7 +76,10 @@ export const ingressSpec = z.strictObject({
     .nullish(),
 });
 
-export const ingressClassSpec = z.object({ controller: z.string().max(250) });
+export const ingressClassSpec = z.object({
+  controller: z.string().max(250),
+  parameters: z.object({ kind: z.string(), name: z.string() }).nullish(),
+});
 
 export const serviceSpec = z.object({
   type: z.string().nullish(),

@@ -10,12 +10,12 @@ import type { ResourceDelta } from '../../../lib/sync/index.ts';
 import { Problem, Severity } from '../../../proto/gen/headgate/v1/reported.ts';
 import type { Source, SourceChange } from '../source.ts';
 import { Translator } from '../translate/translator.ts';
-import { ChangeBuffer } from './change-buffer.ts';
+import { ChangeBuffer } from '../change-buffer.ts';
 import type { FolderMemory } from './folder-memory.ts';
 import { FolderObjects } from './folder-objects.ts';
 import { FolderTree, isWithin } from './folder-tree.ts';
 import { looksFinished, QUIET_MS, sameState, SettlingFiles, stateOf, type FileState } from './settling-files.ts';
-import { Wakeup } from './wakeup.ts';
+import { Wakeup } from '../wakeup.ts';
 
 export interface DirectoryOptions {
   readonly folder: string;

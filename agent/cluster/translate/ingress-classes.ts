@@ -71,8 +71,25 @@ export function classVerdict(classes: IngressClasses, { spec, annotations }: Ing
   return { ours, faults: [] };
 }
 
+/** What is wrong with a class itself. */
+export function classFaults(classes: IngressClasses, { name, spec }: IngressClassManifest): Fault[] {
+  const faults: Fault[] = [];
+  const rival = defaultClassFault(classes, name);
+  if (rival !== undefined) faults.push(rival);
+  if (spec.controller === CONTROLLER && spec.parameters !== undefined && spec.parameters !== null) {
+    faults.push({
+      code: 'HG1010',
+      field: 'spec.parameters',
+      message: 'parameters of an IngressClass are not read',
+      remedy: 'remove them, and write a policy for the Ingresses or their namespaces',
+      severity: 'warning',
+    });
+  }
+  return faults;
+}
+
 /** Several classes that claim to be the default: every one but the first by name is told. */
-export function defaultClassFault(classes: IngressClasses, name: string): Fault | undefined {
+function defaultClassFault(classes: IngressClasses, name: string): Fault | undefined {
   const [first] = classes.defaults;
   if (first === undefined || first === name || !classes.defaults.includes(name)) return undefined;
   return {

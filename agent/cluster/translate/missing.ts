@@ -29,15 +29,25 @@ export function missingBackends(
   });
 }
 
-/** Secrets that an Ingress names and that are not there, and hosts that their certificates are not for. */
+/** Why a Secret cannot be looked at. */
+export type SecretFault = Pick<Fault, 'code' | 'message' | 'remedy'>;
+
+/**
+ * Secrets that an Ingress names and that are not there, and hosts that their certificates are not for.
+ * @param secretState of a Secret that is not known to be there or absent: `unknown` where nobody has looked yet.
+ */
 export function missingCertificates(
   { body: { namespace }, tls }: IngressView,
   secrets: ReadonlyMap<string, SecretManifest>,
   certificates: ReadonlyMap<string, UsableCertificate>,
+  secretState: (key: string) => SecretFault | 'unknown' | 'known',
 ): Fault[] {
   return tls.flatMap(({ field, secret, hosts }): Fault[] => {
     const key = `${namespace}/${secret}`;
+    const state = secretState(key);
+    if (typeof state === 'object') return [{ ...state, field: `${field}.secretName`, severity: 'error' }];
     if (!secrets.has(key)) {
+      if (state === 'unknown') return [];
       const message = `Secret ${key} is not there`;
       const remedy = 'add the Secret, or correct the name; until then the hosts have no certificate here';
       return [{ code: 'HG1003', field: `${field}.secretName`, message, remedy, severity: 'error' }];

@@ -15,6 +15,11 @@ export class References {
     return this.#from.get(target) ?? NONE;
   }
 
+  /** Everything that is named. */
+  targets(): Iterable<string> {
+    return this.#from.keys();
+  }
+
   /** Whether anybody names `target`. */
   has(target: string): boolean {
     return this.#from.has(target);

@@ -23,9 +23,9 @@ import {
 } from './certificate.ts';
 import { CertificateClaims, lostFaults } from './certificate-claims.ts';
 import { serviceOfSlice, UNLABELLED, viewSlice } from './endpoint-slice.ts';
-import { classVerdict, defaultClassFault, ingressClasses, type IngressClasses } from './ingress-classes.ts';
+import { classFaults, classVerdict, ingressClasses, type IngressClasses } from './ingress-classes.ts';
 import { viewIngress, type IngressView } from './ingress.ts';
-import { missingBackends, missingCertificates, missingDefault } from './missing.ts';
+import { missingBackends, missingCertificates, missingDefault, type SecretFault } from './missing.ts';
 import { Outputs, type Derived } from './outputs.ts';
 import { problemOf, type Fault } from './problems.ts';
 import { References } from './references.ts';
@@ -37,6 +37,8 @@ export interface ObjectChanges {
   readonly deleted?: readonly ObjectRef[];
   /** Problems that the caller found, by an owner of its choice: replaces what that owner said before. */
   readonly problems?: ReadonlyMap<string, readonly Problem[]>;
+  /** Secrets, `<namespace>/<name>`, that cannot be looked at, and why; undefined once they can. What they held stays. */
+  readonly unreadable?: ReadonlyMap<string, SecretFault | undefined>;
 }
 
 export interface TranslatorOptions {
@@ -45,6 +47,8 @@ export interface TranslatorOptions {
    * class name `headgate` needs no object, and endpoints may be loopback addresses.
    */
   readonly folder: boolean;
+  /** Secrets are looked for only once something names them (see `namedSecrets`): until then none is missing. */
+  readonly secretsOnDemand?: boolean;
   /** Secret, `<namespace>/<name>`, whose certificate serves clients that ask for no name of the fleet's. */
   readonly defaultCertificate?: string | undefined;
 }
@@ -56,6 +60,7 @@ export interface TranslatorOptions {
  */
 export class Translator {
   readonly #folder: boolean;
+  readonly #secretsOnDemand: boolean;
   readonly #defaultCertificate: string | undefined;
   readonly #outputs = new Outputs();
   readonly #classes = new Map<string, IngressClassManifest>();
@@ -66,6 +71,9 @@ export class Translator {
   readonly #certificates = new Map<string, UsableCertificate>();
   /** Why a Secret's present content cannot be used. */
   readonly #faulty = new Map<string, Fault>();
+  /** Secrets whose presence or absence has been seen since they were named. */
+  readonly #looked = new Set<string>();
+  readonly #unreadable = new Map<string, SecretFault>();
   readonly #claims = new CertificateClaims();
   /** Ingresses of ours, as last derived. */
   readonly #views = new Map<string, IngressView>();
@@ -80,6 +88,7 @@ export class Translator {
 
   constructor(options: TranslatorOptions) {
     this.#folder = options.folder;
+    this.#secretsOnDemand = options.secretsOnDemand ?? false;
     this.#defaultCertificate = options.defaultCertificate;
     // It is missed even where nothing ever mentions it.
     if (options.defaultCertificate !== undefined) this.#dirty.secrets.add(options.defaultCertificate);
@@ -96,12 +105,23 @@ export class Translator {
         problems.map((body) => ({ type: 'problem', body })),
       );
     }
+    for (const [key, fault] of changes.unreadable ?? []) {
+      if (fault === undefined) this.#unreadable.delete(key);
+      else this.#unreadable.set(key, fault);
+      this.#touchSecret(key);
+    }
     if (now >= this.#nextValidity) {
       this.#nextValidity = Number.POSITIVE_INFINITY;
       for (const key of this.#certificates.keys()) this.#dirty.secrets.add(key);
     }
     this.#derive(now);
     return this.#outputs.take();
+  }
+
+  /** `<namespace>/<name>` of every Secret that Ingresses of ours, or the agent's own flag, name. */
+  *namedSecrets(): Iterable<string> {
+    if (this.#defaultCertificate !== undefined) yield this.#defaultCertificate;
+    for (const key of this.#named.targets()) if (key !== this.#defaultCertificate) yield key;
   }
 
   #set(manifest: Manifest): void {
@@ -127,6 +147,7 @@ export class Translator {
       }
       case 'Secret':
         this.#secrets.set(key, manifest);
+        this.#looked.add(key);
         this.#touchSecret(key);
         break;
       case 'TrafficPolicy':
@@ -161,6 +182,9 @@ export class Translator {
         break;
       case 'Secret':
         this.#secrets.delete(key);
+        // Nobody looks after one that nobody names: when it is named again nothing is known of it.
+        if (this.#isUsed(key)) this.#looked.add(key);
+        else this.#looked.delete(key);
         this.#touchSecret(key);
         break;
       default:
@@ -191,8 +215,7 @@ export class Translator {
       this.#currentClasses = ingressClasses(this.#classes.values(), this.#folder);
       for (const key of this.#ingresses.keys()) this.#dirty.ingresses.add(key);
       for (const manifest of this.#classes.values()) {
-        const fault = defaultClassFault(this.#currentClasses, manifest.name);
-        this.#outputs.replace(objectKey(manifest), fault === undefined ? [] : problems(manifest, [fault]));
+        this.#outputs.replace(objectKey(manifest), problems(manifest, classFaults(this.#currentClasses, manifest)));
       }
     }
     for (const key of this.#dirty.ingresses) this.#deriveView(key);
@@ -232,7 +255,7 @@ export class Translator {
     const faults = [
       ...view.faults,
       ...missingBackends(view, this.#services),
-      ...missingCertificates(view, this.#secrets, this.#certificates),
+      ...missingCertificates(view, this.#secrets, this.#certificates, (secret) => this.#secretState(secret)),
     ];
     this.#outputs.replace(owner, [{ type: 'ingress', body: view.body }, ...problems(manifest, faults)]);
   }
@@ -272,8 +295,7 @@ export class Translator {
   #readSecret(key: string): void {
     const secret = this.#secrets.get(key);
     // A Secret that nobody names is not even looked into.
-    const isUsed = key === this.#defaultCertificate || this.#named.has(key);
-    const read = secret === undefined || !isUsed ? undefined : readCertificate(secret);
+    const read = secret === undefined || !this.#isUsed(key) ? undefined : readCertificate(secret);
     if (read === undefined) {
       this.#certificates.delete(key);
       this.#faulty.delete(key);
@@ -291,11 +313,9 @@ export class Translator {
     const secret = this.#secrets.get(key);
     const owner = `Secret/${key}`;
     const isDefault = key === this.#defaultCertificate;
-    if (secret === undefined || !(isDefault || this.#named.has(key))) {
-      return this.#outputs.replace(
-        owner,
-        secret === undefined && isDefault ? [{ type: 'problem', body: missingDefault(key) }] : [],
-      );
+    if (secret === undefined || !this.#isUsed(key)) {
+      const isMissing = secret === undefined && isDefault && this.#secretState(key) !== 'unknown';
+      return this.#outputs.replace(owner, isMissing ? [{ type: 'problem', body: missingDefault(key) }] : []);
     }
     const read = this.#faulty.get(key);
     const faults = read === undefined ? [] : [read];
@@ -315,6 +335,15 @@ export class Translator {
     }
     this.#outputs.replace(owner, [...derived, ...problems(secret, faults)]);
     for (const ingress of this.#named.from(key)) this.#dirty.problems.add(ingress);
+  }
+
+  #isUsed(secret: string): boolean {
+    return secret === this.#defaultCertificate || this.#named.has(secret);
+  }
+
+  #secretState(secret: string): SecretFault | 'unknown' | 'known' {
+    const isKnown = !this.#secretsOnDemand || this.#looked.has(secret);
+    return this.#unreadable.get(secret) ?? (isKnown ? 'known' : 'unknown');
   }
 
   /** Hosts that Ingresses of the Secret's namespace want it for and that it covers, ascending. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
 
 /** Waits for a call of `wake`, or for a time; a call between two waits is not lost. */
 export class Wakeup {

@@ -1,6 +1,6 @@
-import type { Resource, ResourceKey } from '../../../lib/sync/index.ts';
-import { Service } from '../../../proto/gen/headgate/v1/reported.ts';
-import type { SourceChange } from '../source.ts';
+import type { Resource, ResourceKey } from '../../lib/sync/index.ts';
+import { Service } from '../../proto/gen/headgate/v1/reported.ts';
+import type { SourceChange } from './source.ts';
 
 type Pending = Map<string, { readonly upsert: Resource } | { readonly removal: ResourceKey }>;
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { resource, type Resource } from '../../../lib/sync/index.ts';
-import { Service } from '../../../proto/gen/headgate/v1/reported.ts';
-import type { SourceChange } from '../source.ts';
+import { resource, type Resource } from '../../lib/sync/index.ts';
+import { Service } from '../../proto/gen/headgate/v1/reported.ts';
+import type { SourceChange } from './source.ts';
 import { ChangeBuffer } from './change-buffer.ts';
 
 function service(name: string, ready: number): Resource {
