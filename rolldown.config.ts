@@ -5,7 +5,12 @@ import type { RolldownOptions } from 'rolldown';
  * beside it. Nothing is left to strip, and nothing to look up in `node_modules`.
  */
 const config = {
-  input: { headgate: 'cli/main.ts', backends: 'cli/demo/backends.ts' },
+  input: {
+    headgate: 'cli/main.ts',
+    backends: 'cli/demo/backends.ts',
+    'haproxy-alive': 'deploy/image/haproxy-alive.ts',
+    'haproxy-drain': 'deploy/image/haproxy-drain.ts',
+  },
   platform: 'node',
   output: {
     dir: 'dist',
