@@ -1,4 +1,3 @@
-import { KeyObject, webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
@@ -7,13 +6,12 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
-import { x509 } from '../../lib/identity/x509.ts';
 import { silentLog } from '../../lib/log.ts';
 import { Inventory, resource } from '../../lib/sync/index.ts';
 import type { Resource, ResourceKey } from '../../lib/sync/index.ts';
 import type { DataPlane, DataPlaneOptions, ResourceVerdict } from './data-plane.ts';
 import { openDataPlane } from './haproxy-data-plane.ts';
-import { testCa } from './testing/certificates.fixture.ts';
+import { shortKeyLeaf, testCa } from './testing/certificates.fixture.ts';
 import type { TestCa, TestLeaf } from './testing/certificates.fixture.ts';
 import { anyListeners, keepAliveLoad, service } from './testing/plane.fixture.ts';
 import { certificate, endpoints, host, peer, split } from './testing/resources.fixture.ts';
@@ -70,19 +68,6 @@ async function started(resources: readonly Resource[] = []): Promise<DataPlane> 
   const plane = await open();
   expect(rejected(await plane.start(inventory(resources)))).toEqual([]);
   return plane;
-}
-
-async function shortKeyLeaf(name: string): Promise<TestLeaf> {
-  const algorithm = {
-    name: 'RSASSA-PKCS1-v1_5',
-    hash: 'SHA-256',
-    modulusLength: 1024,
-    publicExponent: Uint8Array.of(1, 0, 1),
-  };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const made = await x509.X509CertificateGenerator.createSelfSigned({ name: `CN=${name}`, keys });
-  const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' });
-  return { certificate: made.toString('pem'), key: key.toString() };
 }
 
 function inventory(resources: readonly Resource[]): Inventory {

@@ -1,55 +1,31 @@
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import type { Clock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
-import type { Log } from '../../lib/log.ts';
-import type { Inventory, Resource, ResourceDelta } from '../../lib/sync/index.ts';
+import type { Inventory, ResourceDelta } from '../../lib/sync/index.ts';
 import { isLocal } from '../ledger/types.ts';
+import type { Court } from './culprits.ts';
 import type {
   DataPlane,
   DataPlaneOptions,
   DataPlaneStatus,
-  EndpointsOut,
   GatewayCredentials,
   ResourceVerdict,
 } from './data-plane.ts';
-import { findCulprits, trial } from './culprits.ts';
-import type { Refusal } from './culprits.ts';
 import { Keeper } from './keeper.ts';
 import { LastGood, putOff } from './last-good.ts';
-import { openLoadable } from './loadable.ts';
-import { Mirror } from './mirror.ts';
+import { type Loading, loadWithout } from './loadable.ts';
+import type { Mirror } from './mirror.ts';
 import type { Change } from './model/change.ts';
 import type { Fixed } from './model/desired.ts';
-import { cookieKey, files, sockets } from './model/names.ts';
-import { combinedPem } from './model/pem.ts';
-import { Planner } from './plan/planner.ts';
-import { realListeners } from './process/addresses.ts';
-import { ConfigFiles } from './process/config-files.ts';
-import { ownListeners } from './process/own-listeners.ts';
-import { isSelfMade, makeDefaultCertificate } from './process/default-certificate.ts';
+import { sockets } from './model/names.ts';
+import type { Planner } from './plan/planner.ts';
+import { gatewayPems, type Ground, prepare } from './prepare.ts';
 import { dropSecrets } from './process/memory-folder.ts';
-import { probeHaproxy } from './process/probe.ts';
-import type { HaproxyBuild } from './process/probe.ts';
-import { parseState, STATE_FILE } from './process/state-file.ts';
+import { type HaproxyBuild, probeHaproxy } from './process/probe.ts';
 import { isRunning } from './process/stop.ts';
+import type { DataPlaneRim } from './rim.ts';
 import type { Failure } from './runtime/executor.ts';
 import { HealthWatch } from './runtime/health-watch.ts';
 
-/** How the data plane meets the world. */
-export interface DataPlaneRim {
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Ends the watching; HAProxy serves on. */
-  readonly signal: AbortSignal;
-  /** Told of resources that HAProxy refuses though it once took them. */
-  readonly onRejected?: (verdicts: readonly ResourceVerdict[]) => void;
-  /** Told about every second of all backends that have endpoints out, by name. */
-  readonly onHealth?: (out: ReadonlyMap<string, EndpointsOut>) => void;
-}
-
-/** Peer slots at first; they grow like the others. */
-const PEER_SLOTS = 16;
 /** Milliseconds that connections get to end when HAProxy is stopped. */
 const STOP_GRACE = 2_000;
 /** Longest path of a UNIX socket, without its last zero byte (sun_path). */
@@ -86,8 +62,7 @@ interface Opened {
   readonly planner: Planner;
   readonly fixed: Fixed;
   readonly keeper: Keeper;
-  /** Asks HAProxy about some resources alone. */
-  readonly refusal: Refusal;
+  readonly court: Court;
 }
 
 class HaproxyDataPlane implements DataPlane {
@@ -123,17 +98,16 @@ class HaproxyDataPlane implements DataPlane {
 
   /** Writes what a HAProxy that somebody else starts is to begin with. @returns what it cannot begin with. */
   async render(desired: Inventory): Promise<readonly ResourceVerdict[]> {
-    const { delta, change, mirror, planner, refusal } = await this.#prepare(desired);
-    const culprits = () => culpritsOf(delta.upserts, refusal);
-    return this.#good.judge(delta, change, await openLoadable(planner, () => mirror.lay(), culprits));
+    const ground = await this.#prepare(desired);
+    return this.#good.judge(ground.delta, ground.change, await openWithout(ground, () => ground.mirror.lay()));
   }
 
   async #start(desired: Inventory): Promise<readonly ResourceVerdict[]> {
     const { folder, spares } = this.#options;
     const { clock, log } = this.#rim;
-    const { before, delta, change, mirror, planner, fixed, refusal } = await this.#prepare(desired);
-    const culprits = () => culpritsOf(delta.upserts, refusal);
-    const unloadable = await openLoadable(planner, () => mirror.open(before), culprits);
+    const ground = await this.#prepare(desired);
+    const { before, delta, change, mirror, planner, fixed, court } = ground;
+    const unloadable = await openWithout(ground, () => mirror.open(before));
     const keeper = new Keeper({
       mirror,
       planner,
@@ -143,9 +117,9 @@ class HaproxyDataPlane implements DataPlane {
       log,
       signal: this.#signal,
       inTurn: (job) => this.#inTurn(job),
-      onRefused: () => this.#leaveOut(),
+      onRefused: (error, cause) => this.#leaveOutOld(error, cause),
     });
-    this.#opened = { mirror, planner, fixed, keeper, refusal };
+    this.#opened = { mirror, planner, fixed, keeper, court };
     const watch = new HealthWatch({
       socket: join(folder, sockets.worker),
       slots: () => planner.desired.slots,
@@ -157,62 +131,9 @@ class HaproxyDataPlane implements DataPlane {
     return this.#good.judge(delta, change, unloadable);
   }
 
-  async #prepare(desired: Inventory) {
-    const { folder, cluster, listeners, gateway, spares, external = false } = this.#options;
-    const { clock, log } = this.#rim;
-    const configFiles = new ConfigFiles(folder, external);
-    await configFiles.prepare();
-    const before = parseState(await configFiles.read(STATE_FILE));
-    const written = await configFiles.read(files.defaultCertificate);
-    const fixed: Fixed = {
-      cluster,
-      listeners: await realListeners(listeners, before, await isRunning(folder)),
-      ...gatewayPems(gateway),
-      defaultCertificate:
-        written !== undefined && isSelfMade(written) ? written : await makeDefaultCertificate(clock.wall()),
-      cookieKey: cookieKey(cluster),
-      threads: undefined,
-    };
-    const { http, https, gateway: crossing } = fixed.listeners;
-    const makePlanner = () =>
-      new Planner({
-        cluster,
-        tlsPassthrough: listeners.tlsPassthrough,
-        selfMadeCertificate: fixed.defaultCertificate,
-        ownListener: ownListeners(
-          new Map([
-            ['the http listener', http],
-            ['the https listener', https],
-            ['the gateway listener', crossing],
-            ...(this.#options.agentListeners ?? []),
-          ]),
-          machineAddresses,
-        ),
-        assignments: {
-          slots: Math.max(spares, before?.slots ?? 0),
-          profiles: before?.profiles ?? [],
-          peerSlots: Math.max(PEER_SLOTS, before?.peerSlots ?? 0),
-          backends: before?.backends ?? new Map(),
-          peers: before?.peers ?? new Map(),
-        },
-      });
-    const planner = makePlanner();
-    const mirror = new Mirror({
-      build: this.#build,
-      folder,
-      external,
-      files: configFiles,
-      planner,
-      fixed,
-      clock,
-      log,
-      signal: this.#signal,
-      onEvent: () => this.#opened?.keeper.wake(),
-    });
-    const delta = { upserts: [...desired.all()].filter((one) => !isLocal(one)), removals: [] };
-    const change = planner.apply(delta);
-    const refusal = trial({ binary: this.#build.path, folder, external, fixed, planner: makePlanner });
-    return { before, delta, change, mirror, planner, fixed, refusal };
+  async #prepare(desired: Inventory): Promise<Ground> {
+    const onEvent = (): void => this.#opened?.keeper.wake();
+    return await prepare(this.#options, { ...this.#rim, signal: this.#signal }, this.#build, desired, onEvent);
   }
 
   async apply(delta: ResourceDelta): Promise<readonly ResourceVerdict[]> {
@@ -231,44 +152,50 @@ class HaproxyDataPlane implements DataPlane {
         return this.#good.unlessOwed(this.#good.judge(foreign, change, failures), mirror.owed);
       } catch (thrown) {
         const error = HeadgateError.from(thrown, 'HG5003');
-        if (error.code === 'HG5002' && change.reload === 'backend-settings' && !(await this.#isBroken())) {
-          return await this.#judgeRefused(foreign, change, error.message);
-        }
-        try {
-          // The old worker serves on; without the culprits the new one can be had.
-          const refused = error.code === 'HG5002' ? await this.#culprits(foreign) : [];
-          if (refused.length > 0) {
-            await this.#undo(foreign, refused);
-            return this.#good.judge(foreign, change, refused);
+        if (error.code === 'HG5002') {
+          try {
+            // The old worker serves on; without the culprits the new one can be had.
+            return this.#good.judge(foreign, change, await this.#leaveOut(foreign, change, error));
+          } catch (another) {
+            this.#rim.log.warn('what HAProxy refuses was not found', { error: HeadgateError.from(another) });
           }
-        } catch (another) {
-          this.#rim.log.warn('what HAProxy refuses was not found', { error: HeadgateError.from(another) });
         }
         return await this.#judgeLost(foreign, change, failures, error);
       }
     });
   }
 
-  /** What HAProxy cannot load of a delta, or else of all that it should hold with it. */
-  async #culprits(delta: ResourceDelta): Promise<readonly Failure[]> {
-    const news = await culpritsOf(delta.upserts, this.#need().refusal);
-    if (news.length > 0) return news;
-    return await culpritsOf(this.#good.with(delta), this.#need().refusal);
+  /** HAProxy has refused to load its files: what it cannot load of them is taken back. @throws where that is not found. */
+  async #leaveOut(delta: ResourceDelta, change: Change, refused: HeadgateError): Promise<readonly Failure[]> {
+    const { mirror, planner, court } = this.#need();
+    let undone: Change[] = [];
+    const loading: Loading = {
+      load: async () => {
+        await mirror.settle(undone);
+        undone = [];
+      },
+      culprits: (words) => court.judge(delta.upserts, () => this.#good.with(delta), change, words),
+      leaveOut: ({ failures, profiles }) => {
+        const back = this.#takeBack(delta, failures);
+        // Nobody has ever asked for what HAProxy did not load.
+        undone.push(back, planner.forget(back.lingering), planner.abandonProfiles(profiles));
+      },
+    };
+    return await loadWithout(loading, refused);
   }
 
-  /** HAProxy refuses files that it has to load: what it cannot load of them is taken away. @returns whether it was found */
-  async #leaveOut(): Promise<boolean> {
+  /** The same in a reload that nobody asked for now. @returns whether it was found. */
+  async #leaveOutOld(refused: HeadgateError, cause: Change | undefined): Promise<boolean> {
     const nothing: ResourceDelta = { upserts: [], removals: [] };
-    const failures = await this.#culprits(nothing);
-    if (failures.length === 0) return false;
-    await this.#undo(nothing, failures);
-    this.#rim.onRejected?.(this.#good.judge(nothing, this.#need().planner.apply(nothing), failures));
-    return true;
-  }
-
-  /** Whether HAProxy refuses whatever it is given: then no resource is to blame. */
-  async #isBroken(): Promise<boolean> {
-    return (await this.#need().refusal([])) !== undefined;
+    const change = cause ?? this.#need().planner.apply(nothing);
+    try {
+      const failures = await this.#leaveOut(nothing, change, refused);
+      if (failures.length > 0) this.#rim.onRejected?.(this.#good.judge(nothing, change, failures));
+      return true;
+    } catch (error) {
+      this.#rim.log.warn('what HAProxy refuses was not found', { error: HeadgateError.from(error) });
+      return false;
+    }
   }
 
   async setGateway(credentials: GatewayCredentials): Promise<void> {
@@ -326,24 +253,12 @@ class HaproxyDataPlane implements DataPlane {
     return await done;
   }
 
-  /** HAProxy does not load a profile: what asked for it is undone, so that the next reload has the others only. */
-  async #judgeRefused(delta: ResourceDelta, change: Change, words: string): Promise<readonly ResourceVerdict[]> {
-    const { mirror, planner } = this.#need();
-    const failures = change.causes.resources.map((resource): Failure => ({ resource, command: 'load', words }));
-    const undone = this.#takeBack(delta, failures);
-    const abandoned = planner.abandonProfiles();
-    await mirror.carryOut({ ...abandoned, files: new Set([...undone.files, ...abandoned.files]) });
-    mirror.forgive();
-    return this.#good.judge(delta, change, failures);
-  }
-
   /** Brings the resources that HAProxy refused back to their last good version, or takes them away. */
   async #undo(delta: ResourceDelta, failures: readonly Failure[]): Promise<void> {
     const { mirror } = this.#need();
     await mirror.carryOut(this.#takeBack(delta, failures));
     // Of a refused resource any part may be there or not: whatever is left over is found by looking.
     await mirror.repair();
-    mirror.forgive();
   }
 
   #takeBack(delta: ResourceDelta, failures: readonly Failure[]): Change {
@@ -376,22 +291,15 @@ class HaproxyDataPlane implements DataPlane {
   }
 }
 
-function machineAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
-}
-
-async function culpritsOf(all: readonly Resource[], refusal: Refusal): Promise<readonly Failure[]> {
-  // A HAProxy that takes not even nothing, for example a broken binary, accuses nobody.
-  if ((await refusal([])) !== undefined) return [];
-  return [...(await findCulprits(all, refusal))].map(([{ type, name }, words]) => ({
-    resource: { type, name },
-    command: 'load',
-    words,
-  }));
-}
-
-/** Without blank lines, which would end the payload of a runtime command. */
-function gatewayPems({ certificate, privateKey, ca }: GatewayCredentials) {
-  const lines = ca.split('\n').filter((line) => line.trim() !== '');
-  return { gatewayCertificate: combinedPem(certificate, privateKey), gatewayCa: `${lines.join('\n')}\n` };
+/** Opens HAProxy without what it cannot load. @returns what was left out. */
+async function openWithout({ court, delta, change, planner }: Ground, load: () => Promise<void>) {
+  return await loadWithout({
+    load,
+    culprits: (words) => court.judge(delta.upserts, () => [], change, words),
+    leaveOut: ({ failures, profiles }) => {
+      const removals = failures.flatMap(({ resource }) => resource ?? []);
+      planner.forget(planner.apply({ upserts: [], removals }).lingering);
+      planner.abandonProfiles(profiles);
+    },
+  });
 }

@@ -18,8 +18,12 @@ export interface KeeperOptions {
   readonly signal: AbortSignal;
   /** Runs a job when no other one runs. */
   readonly inTurn: (job: () => Promise<void>) => Promise<void>;
-  /** HAProxy refused the files of a reload that nobody asked for now. @returns whether they are without what it refuses */
-  readonly onRefused: () => Promise<boolean>;
+  /**
+   * HAProxy refused the files of a reload that nobody asked for now.
+   * @param cause what the reload was for
+   * @returns whether they are without what it refuses
+   */
+  readonly onRefused: (refused: HeadgateError, cause: Change | undefined) => Promise<boolean>;
 }
 
 /** Milliseconds. */
@@ -222,15 +226,20 @@ export class Keeper {
     if ((mirror.executor.dueAt ?? Infinity) <= now) await mirror.executor.deleteDrained();
     const gone = this.#lingering.take(now);
     if (gone.length > 0) await mirror.carryOut(planner.forget(gone));
-    if (mirror.owed === undefined) await this.#reloading(() => this.#refill(now));
+    if (mirror.owed === undefined) await this.#refill(now);
     this.#problem = mirror.owed ?? '';
   }
 
-  async #reloading(job: () => Promise<void>): Promise<void> {
+  async #carryOut(change: Change): Promise<void> {
+    await this.#reloading(() => this.#options.mirror.carryOut(change), change);
+  }
+
+  async #reloading(job: () => Promise<unknown>, cause?: Change): Promise<void> {
     try {
       await job();
-    } catch (error) {
-      if (HeadgateError.from(error).code !== 'HG5002' || !(await this.#options.onRefused())) throw error;
+    } catch (thrown) {
+      const error = HeadgateError.from(thrown);
+      if (error.code !== 'HG5002' || !(await this.#options.onRefused(error, cause))) throw error;
     }
   }
 
@@ -238,9 +247,9 @@ export class Keeper {
   async #refill(now: number): Promise<void> {
     const { mirror, planner, spares } = this.#options;
     const quiet = now - this.#appliedAt >= QUIET;
-    if (planner.needsSlots(quiet) && mirror.mayReload) await mirror.carryOut(planner.growProfiles());
+    if (planner.needsSlots(quiet) && mirror.mayReload) await this.#carryOut(planner.growProfiles());
     if (planner.sparesLeft > (quiet ? spares / 2 : spares / 8)) return;
-    await mirror.carryOut(planner.grow(spares - planner.sparesLeft));
+    await this.#carryOut(planner.grow(spares - planner.sparesLeft));
   }
 }
 

@@ -7,8 +7,10 @@ import type { DataPlaneStatus } from './data-plane.ts';
 import type { Change, OwnedOp } from './model/change.ts';
 import type { Fixed } from './model/desired.ts';
 import { files, sockets } from './model/names.ts';
+import { profileWords } from './model/profile.ts';
 import type { Planner } from './plan/planner.ts';
 import { checkFree } from './process/addresses.ts';
+import { checkCertificates, checkConfiguration, withoutKeys } from './process/check.ts';
 import type { ConfigFiles } from './process/config-files.ts';
 import { HaproxyProcess } from './process/process.ts';
 import type { HaproxyBuild } from './process/probe.ts';
@@ -128,13 +130,12 @@ export class Mirror {
     return this.#owed?.words;
   }
 
-  /** What the reload was for has been taken back. */
-  forgive(): void {
-    this.#owed = undefined;
-  }
-
-  /** Tries again to reload what could not be. */
-  async settle(): Promise<void> {
+  /**
+   * Tries again to reload what could not be.
+   * @param undone changes that take back what kept it from that
+   */
+  async settle(undone: readonly Change[] = []): Promise<void> {
+    for (const change of undone) await this.#note(change);
     if (this.#owed !== undefined) await this.reload(this.#owed.reason);
   }
 
@@ -182,9 +183,12 @@ export class Mirror {
 
   /** Lays out the files for a HAProxy that somebody else will start. */
   async lay(): Promise<void> {
-    const { files, planner } = this.#options;
-    await files.replaceAll(renderFiles(planner.desired, this.#fixed));
-    await this.process.check();
+    const { build, files, folder, planner } = this.#options;
+    const rendered = renderFiles(planner.desired, this.#fixed);
+    await files.replaceAll(rendered);
+    await this.#check(rendered);
+    // No worker judges them before the one that is to begin with them.
+    await checkCertificates(build.path, folder);
     await this.saveState();
   }
 
@@ -229,12 +233,11 @@ export class Mirror {
 
   /** Writes what changed and runs it. @returns what HAProxy refused, with words. */
   async carryOut(change: Change): Promise<readonly Failure[]> {
-    if (change.assignmentsChanged) await this.saveState();
-    await this.#metrics.handOver(change);
-    await this.#write(change.files);
+    await this.#note(change);
     if (change.reload !== undefined) {
       if (change.reload === 'backend-settings') this.#settingsAt = this.#options.clock.now();
-      const { settings, resources } = change.causes;
+      const { profiles, resources } = change.causes;
+      const settings = [...new Set(profiles.map(({ profile }) => profileWords(profile)))];
       await this.reload(change.reload, {
         ...(settings.length === 0 ? {} : { settings: settings.join('; ') }),
         ...(resources.length === 0
@@ -255,6 +258,13 @@ export class Mirror {
     return [];
   }
 
+  /** Files come before HAProxy hears of it. */
+  async #note(change: Change): Promise<void> {
+    if (change.assignmentsChanged) await this.saveState();
+    await this.#metrics.handOver(change);
+    await this.#write(change.files);
+  }
+
   /** Who may do what counts for connections on old workers, too. */
   async #tellOld(ops: Change['ops']): Promise<void> {
     const commands = followed(ops);
@@ -269,6 +279,11 @@ export class Mirror {
     }
   }
 
+  async #check(rendered: ReadonlyMap<string, string>): Promise<void> {
+    const { build, folder } = this.#options;
+    await checkConfiguration(build.path, folder, withoutKeys(rendered, this.#fixed.defaultCertificate));
+  }
+
   /** A new worker loads the files; whatever was only at runtime is gone with the old one. */
   async reload(reason: ReloadReason, causes: object = {}): Promise<void> {
     const { clock, log, signal } = this.#options;
@@ -276,11 +291,13 @@ export class Mirror {
     const { files: written, planner } = this.#options;
     await this.#restoreFiles();
     // What somebody else wrote there must not keep a reload from what is needed.
-    await written.replaceAll(renderFiles(planner.desired, this.#fixed));
+    const rendered = renderFiles(planner.desired, this.#fixed);
+    await written.replaceAll(rendered);
     this.#unwritten.clear();
-    await this.#noteHealth();
-    await this.#metrics.note();
     try {
+      await this.#check(rendered);
+      await this.#noteHealth();
+      await this.#metrics.note();
       await this.process.reload(signal);
       this.#owed = undefined;
     } catch (error) {

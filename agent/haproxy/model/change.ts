@@ -2,6 +2,7 @@ import type { Code } from '../../../lib/errors.ts';
 import type { ResourceKey } from '../../../lib/sync/index.ts';
 import type { CertificateEntry, Link, Server } from './desired.ts';
 import type { MapName } from './names.ts';
+import type { Profile } from './profile.ts';
 
 /** One step from the old desired state to the new. Slots and peers' slots are both called backends here. */
 export type Op =
@@ -52,6 +53,11 @@ export interface Rejection {
 
 export type ReloadReason = 'pool-refill' | 'backend-settings' | 'many-servers';
 
+export interface WantedProfile {
+  readonly profile: Profile;
+  readonly resources: readonly ResourceKey[];
+}
+
 /** What one call to the planner changed in Desired. */
 export interface Change {
   /** In the order to run: make before break. */
@@ -60,8 +66,8 @@ export interface Change {
   readonly files: ReadonlySet<string>;
   /** Set when a pool had to grow: the files need a reload before `ops` could be run one by one. */
   readonly reload: ReloadReason | undefined;
-  /** What wanted the reload: names of the settings that its profiles differ in, and resources. */
-  readonly causes: { readonly settings: readonly string[]; readonly resources: readonly ResourceKey[] };
+  /** What wanted the reload: profiles, with the resources that are in need of each, and all such resources. */
+  readonly causes: { readonly profiles: readonly WantedProfile[]; readonly resources: readonly ResourceKey[] };
   readonly rejections: readonly Rejection[];
   /** Routes that went away; their gateway entries stand until `planner.forget`, due in 30 s. */
   readonly lingering: readonly string[];

@@ -1,6 +1,7 @@
 import { unreachable } from '../../../lib/errors.ts';
 import type { ResourceKey } from '../../../lib/sync/index.ts';
 import type { Change, Op, OwnedOp, Rejection, ReloadReason } from '../model/change.ts';
+import { type Profile, profileId } from '../model/profile.ts';
 import { files, mapFile, type MapName, type RegexBucket, regexBuckets, slotFile } from '../model/names.ts';
 
 type Owner = ResourceKey | undefined;
@@ -82,7 +83,8 @@ export class Draft {
   readonly #files = new Set<string>();
   readonly #rejections: Rejection[] = [];
   readonly #lingering: string[] = [];
-  readonly #settings = new Set<string>();
+  /** New profiles and what is in need of them, by id. */
+  readonly #profiles = new Map<string, { readonly profile: Profile; readonly resources: Map<string, ResourceKey> }>();
   readonly #resources = new Map<string, ResourceKey>();
   /** A reload for new settings may be had now. */
   readonly mayReload: boolean;
@@ -135,14 +137,19 @@ export class Draft {
   }
 
   /**
-   * @param settings names of what the new profile differs in.
+   * @param profile of which there were too few slots.
    * @param resource what is in need of it.
    */
-  needReload(reason: ReloadReason, settings?: string, resource?: ResourceKey): void {
+  needReload(reason: ReloadReason, profile?: Profile, resource?: ResourceKey): void {
     // New settings explain a reload better than what else it brings.
     if (this.#reload !== 'backend-settings') this.#reload = reason;
-    if (settings !== undefined) this.#settings.add(settings);
-    if (resource !== undefined) this.#resources.set(`${resource.type}/${resource.name}`, resource);
+    const label = resource === undefined ? '' : `${resource.type}/${resource.name}`;
+    if (resource !== undefined) this.#resources.set(label, resource);
+    if (profile === undefined) return;
+    const id = profileId(profile);
+    const known = this.#profiles.get(id) ?? { profile, resources: new Map() };
+    this.#profiles.set(id, known);
+    if (resource !== undefined) known.resources.set(label, resource);
   }
 
   reject(rejection: Rejection): void {
@@ -162,7 +169,13 @@ export class Draft {
       ops,
       files: this.#files,
       reload: this.#reload,
-      causes: { settings: [...this.#settings], resources: [...this.#resources.values()] },
+      causes: {
+        profiles: [...this.#profiles.values()].map(({ profile, resources }) => ({
+          profile,
+          resources: [...resources.values()],
+        })),
+        resources: [...this.#resources.values()],
+      },
       rejections: this.#rejections,
       lingering: this.#lingering,
       assignmentsChanged:

@@ -2,6 +2,7 @@ import { HeadgateError } from '../../../lib/errors.ts';
 import type { Resource, ResourceDelta, ResourceKey } from '../../../lib/sync/index.ts';
 import type { Change } from '../model/change.ts';
 import type { Assignments, Desired } from '../model/desired.ts';
+import { type Profile, profileId } from '../model/profile.ts';
 import { Backends } from './backends/backends.ts';
 import { Certificates } from './certificates.ts';
 import {
@@ -109,6 +110,12 @@ export class Planner {
     return this.#certificates.nameOf(file);
   }
 
+  /** The hosts that have slots of a profile. */
+  hostsOf(profile: Profile): readonly ResourceKey[] {
+    const owners = this.#backends.routesOf(profileId(profile)).map((id) => this.#hosts.ownerOf(id));
+    return [...new Set(owners)].flatMap((name) => (name === undefined ? [] : [{ type: 'host', name }]));
+  }
+
   /** Drops lingering routes from the gateway map; those that came back meanwhile stay. */
   forget(routeIds: readonly string[]): Change {
     const draft = new Draft(false);
@@ -131,10 +138,10 @@ export class Planner {
     return draft.finish();
   }
 
-  /** Takes back the slots of profiles that nobody uses; needs a reload. */
-  abandonProfiles(): Change {
+  /** Takes back the slots of these profiles where nobody uses them; needs a reload. */
+  abandonProfiles(refused: readonly Profile[]): Change {
     const draft = new Draft();
-    this.#backends.pools.abandon(draft);
+    this.#backends.pools.abandon(draft, refused);
     return draft.finish();
   }
 

@@ -150,7 +150,11 @@ test('a profile gets a few spares, which others get when nobody uses it any more
   planner.apply({ upserts: treated('b', { timeouts: { connectMs: 2n } }), removals: [] });
   const change = planner.apply({ upserts: treated('c', { timeouts: { connectMs: 3n } }), removals: [] });
   expect([change.reload, planner.desired.slots.length]).toEqual(['backend-settings', 80]);
-  expect(change.causes).toEqual({ settings: ['connectTimeout'], resources: [{ type: 'host', name: 'c.example' }] });
+  const resources = [{ type: 'host', name: 'c.example' }];
+  expect(change.causes).toMatchObject({
+    profiles: [{ profile: { connectTimeout: expect.any(Number) }, resources }],
+    resources,
+  });
 });
 
 test('what waits for a reload is told, and the rest is taken in', () => {

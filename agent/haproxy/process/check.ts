@@ -1,31 +1,86 @@
 import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { HeadgateError } from '../../../lib/errors.ts';
+import { files } from '../model/names.ts';
+import { memoryRoot } from './memory-folder.ts';
 import { alerts } from './words.ts';
 
-/** Milliseconds, and MiB of address space for what HAProxy allocates. */
-const TIMEOUT = 60_000;
-const MEMORY = 2_048;
+/** Seconds, by the clock and of CPU. */
+const TIME = 60;
+/** KiB of address space. HAProxy's own `-m` is not in force yet while it only checks (2.6, 3.0 and 3.2). */
+const MEMORY = 2 << 20;
+
+/** Loads the certificates of a folder and nothing else: no word of it is a tenant's. */
+const CERTIFICATES = `frontend certificates\n  bind unix@run/certificates.sock ssl crt-list ${files.crtList}\n`;
 
 /**
- * Has HAProxy read a configuration, with an empty environment and with time and memory capped.
+ * What HAProxy is to judge a configuration by: every private key is left out, and in the place of each certificate
+ * stands one that is nobody's. Whether a certificate can be used is for the worker that it is given to.
+ *
+ * @param placeholder leaf and key that nobody trusts, PEM
+ */
+export function withoutKeys(all: ReadonlyMap<string, string>, placeholder: string): Map<string, string> {
+  const shown = [...all].filter(([, text]) => !text.includes('PRIVATE KEY-----'));
+  return new Map([
+    ...shown,
+    [files.crtList, (all.get(files.crtList) ?? '').replaceAll(/^\S+/gm, files.defaultCertificate)],
+    [files.defaultCertificate, placeholder],
+    [files.gatewayCertificate, placeholder],
+  ]);
+}
+
+/**
+ * Has HAProxy read a configuration, in a folder of its own.
  *
  * @param binary absolute path
- * @param folder where the configuration's relative names begin
+ * @param folder where that one is made if no memory is there to make it in
  * @throws HG5002 with HAProxy's words where it is not valid.
  */
-export async function checkConfiguration(binary: string, folder: string, configuration: string): Promise<void> {
+export async function checkConfiguration(
+  binary: string,
+  folder: string,
+  configuration: ReadonlyMap<string, string>,
+): Promise<void> {
+  const place = await mkdtemp(join((await memoryRoot()) ?? folder, 'headgate-check-'));
   try {
-    await promisify(execFile)(binary, ['-c', '-m', String(MEMORY), '-f', configuration], {
-      cwd: folder,
-      env: {},
-      timeout: TIMEOUT,
-      killSignal: 'SIGKILL',
-    });
-  } catch (error) {
-    const words = error instanceof Error && 'stderr' in error ? alerts(String(error.stderr)) : '';
-    throw new HeadgateError('HG5002', `HAProxy refuses the configuration: ${words === '' ? String(error) : words}`, {
-      cause: error,
-    });
+    for (const name of new Set(['run/-', ...configuration.keys()].map((one) => dirname(one)))) {
+      await mkdir(join(place, name), { recursive: true });
+    }
+    await Promise.all([...configuration].map(([name, text]) => writeFile(join(place, name), text, { mode: 0o600 })));
+    await check(binary, place, files.configuration, '');
+  } finally {
+    await rm(place, { recursive: true, force: true });
   }
+}
+
+/**
+ * Has HAProxy load the certificates that lie in a folder.
+ *
+ * @throws HG5002 with HAProxy's words, which name the file, where it cannot.
+ */
+export async function checkCertificates(binary: string, folder: string): Promise<void> {
+  await check(binary, folder, '/dev/stdin', CERTIFICATES);
+}
+
+/** With an empty environment, and with time and memory capped. */
+async function check(binary: string, folder: string, configuration: string, input: string): Promise<void> {
+  const capped = `ulimit -v ${MEMORY}; ulimit -t ${TIME}; exec "$@"`;
+  const { error, output } = await new Promise<{ error: Error | null; output: string }>((resolve) => {
+    const child = execFile(
+      '/bin/sh',
+      ['-c', capped, 'sh', binary, '-c', '-f', configuration],
+      { cwd: folder, env: {}, timeout: TIME * 1_000, killSignal: 'SIGKILL' },
+      (failed, _, stderr) => resolve({ error: failed, output: stderr }),
+    );
+    // One that ends without having read it is judged by how it ends.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(input);
+  });
+  if (error === null) return;
+  const words = alerts(output);
+  const ended = 'signal' in error && typeof error.signal === 'string' ? `its check was ended by ${error.signal}` : '';
+  throw new HeadgateError('HG5002', `HAProxy refuses the configuration: ${words || ended || error.message}`, {
+    cause: error,
+  });
 }

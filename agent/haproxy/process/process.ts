@@ -7,7 +7,6 @@ import { HeadgateError } from '../../../lib/errors.ts';
 import type { Log } from '../../../lib/log.ts';
 import { hasCode } from '../../ledger/disk-error.ts';
 import { sockets } from '../model/names.ts';
-import { checkConfiguration } from './check.ts';
 import { askMaster, askOnce, showProcesses } from './master.ts';
 import type { ProcessTable } from './master.ts';
 import type { HaproxyBuild } from './probe.ts';
@@ -150,12 +149,6 @@ export class HaproxyProcess {
     }
   }
 
-  /** @throws HG5002 with HAProxy's words where the configuration is not valid. */
-  async check(): Promise<void> {
-    const { build, folder, configuration } = this.#options;
-    await checkConfiguration(build.path, folder, configuration);
-  }
-
   /**
    * Starts a master, or waits for the one that somebody else starts, and for its worker.
    *
@@ -221,12 +214,11 @@ export class HaproxyProcess {
   }
 
   /**
-   * Checks the files and has a new worker take over the listeners. The old one serves on where that fails.
+   * Has a new worker load the files and take over the listeners. The old one serves on where that fails.
    *
    * @throws HG5002 with HAProxy's words.
    */
   async reload(signal: AbortSignal): Promise<void> {
-    await this.check();
     this.#busy = true;
     try {
       await this.#reload(signal);

@@ -1,4 +1,4 @@
-import { webcrypto } from 'node:crypto';
+import { KeyObject, webcrypto } from 'node:crypto';
 import { x509 } from '../../../lib/identity/x509.ts';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -49,4 +49,18 @@ export async function testCa(): Promise<TestCa> {
       };
     },
   };
+}
+
+/** A self-signed leaf whose RSA key is shorter than OpenSSL's security level 2 takes (2,048 bits). */
+export async function shortKeyLeaf(name: string): Promise<TestLeaf> {
+  const rsa = {
+    name: 'RSASSA-PKCS1-v1_5',
+    hash: 'SHA-256',
+    modulusLength: 1024,
+    publicExponent: Uint8Array.of(1, 0, 1),
+  };
+  const keys = await webcrypto.subtle.generateKey(rsa, true, ['sign', 'verify']);
+  const made = await x509.X509CertificateGenerator.createSelfSigned({ name: `CN=${name}`, keys });
+  const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' });
+  return { certificate: made.toString('pem'), key: key.toString() };
 }

@@ -11,7 +11,7 @@ import { Inventory } from '../../../lib/sync/index.ts';
 import type { Resource, ResourceKey } from '../../../lib/sync/index.ts';
 import type { DataPlane, DataPlaneOptions, GatewayCredentials, Listeners, ResourceVerdict } from '../data-plane.ts';
 import { openDataPlane, renderDataPlane } from '../haproxy-data-plane.ts';
-import type { DataPlaneRim } from '../haproxy-data-plane.ts';
+import type { DataPlaneRim } from '../rim.ts';
 import { sockets } from '../model/names.ts';
 import { showProcesses } from '../process/master.ts';
 import type { ProcessTable } from '../process/master.ts';

@@ -150,6 +150,12 @@ export class Backends {
     return slotName(slot.place);
   }
 
+  /** Ids of the routes that slots of a profile serve. */
+  routesOf(profile: string): readonly string[] {
+    const slots = [...this.#slots.values()].filter((slot) => slot.profile === profile);
+    return slots.flatMap(({ routes, served }) => [...routes, ...served]);
+  }
+
   /** Whether gateways get a backend for a route id. */
   isServed(routeId: string): boolean {
     return this.#served.has(routeId);

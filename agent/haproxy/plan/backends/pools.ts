@@ -1,7 +1,7 @@
 import type { ResourceKey } from '../../../../lib/sync/index.ts';
 import type { Assignments, ProfileRun } from '../../model/desired.ts';
 import { SLOTS_PER_FILE, slotFile } from '../../model/names.ts';
-import { DEFAULT_PROFILE, DEFAULT_PROFILE_ID, type Profile, profileId, profileWords } from '../../model/profile.ts';
+import { DEFAULT_PROFILE, DEFAULT_PROFILE_ID, type Profile, profileId } from '../../model/profile.ts';
 import type { Draft } from '../draft.ts';
 import { Pool } from '../pool.ts';
 import type { DesiredState } from '../state.ts';
@@ -118,11 +118,12 @@ export class Pools {
     this.#grantWishes(draft);
   }
 
-  /** Gives what nobody uses to the default profile: HAProxy refuses a profile among it. */
-  abandon(draft: Draft): void {
+  /** Gives slots that nobody uses to the default profile: HAProxy refuses theirs. */
+  abandon(draft: Draft, refused: readonly Profile[]): void {
     draft.needReload('backend-settings');
+    const ids = new Set(refused.map(profileId));
     for (const [id, { pool }] of this.#pools) {
-      if (id === DEFAULT_PROFILE_ID || !pool.unused) continue;
+      if (id === DEFAULT_PROFILE_ID || !pool.unused || !ids.has(id)) continue;
       this.#pools.delete(id);
       const places = pool.dissolve();
       for (const place of places) {
@@ -138,7 +139,7 @@ export class Pools {
   }
 
   #growProfile(draft: Draft, profile: Profile, least: number, owner: ResourceKey | undefined): void {
-    draft.needReload('backend-settings', profileWords(profile), owner);
+    draft.needReload('backend-settings', profile, owner);
     const size = this.#pools.get(profileId(profile))?.pool.size ?? 0;
     let count = Math.max(FIRST_SPARES, size);
     while (count < least) count *= 2;
@@ -155,7 +156,7 @@ export class Pools {
         else known.count += count;
         const slash = resource.indexOf('/');
         const key = { type: resource.slice(0, slash), name: resource.slice(slash + 1) };
-        draft.needReload('backend-settings', profileWords(profile), key);
+        draft.needReload('backend-settings', profile, key);
       }
     }
     this.#wishes.clear();
