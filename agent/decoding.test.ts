@@ -3,7 +3,11 @@ import { resource } from '../lib/sync/index.ts';
 import { Endpoints, Settings } from '../proto/gen/headgate/v1/configured.ts';
 import { decodable } from './decoding.ts';
 
-const settings = resource('settings', 'cluster', Settings.encode({ cluster: 'eu', fleet: 'f' }).finish());
+const settings = resource(
+  'settings',
+  'cluster',
+  Settings.encode(Settings.create({ cluster: 'eu', fleet: 'f' })).finish(),
+);
 const endpoints = resource(
   'endpoints',
   'shop/web',

@@ -6,8 +6,9 @@ import type { Identity } from '../../lib/identity/identity.ts';
 import { makeCsr } from '../../lib/identity/key.ts';
 import { readPrivateFile } from '../../lib/identity/private-file.ts';
 import { renewalDelay, renewalPace } from '../../lib/identity/renewal.ts';
-import { parseToken, type JoinToken, type TokenRole } from '../../lib/identity/token.ts';
+import { parseToken, type TokenRole } from '../../lib/identity/token.ts';
 import type { Log } from '../../lib/log.ts';
+import { pemBlocks } from '../../lib/pem.ts';
 import { dialRpc, fetchPinnedRoot, type RpcConnection } from '../../lib/rpc/index.ts';
 import { IdentityFiles, joinCredentials, makeKeys, type AgentCredentials, type AgentKeys } from './identity-files.ts';
 
@@ -17,7 +18,7 @@ export interface AgentIdentityOptions {
   /** In the order to try; for a node agent apart its cluster agent. */
   readonly hubs: readonly Address[];
   /** Where a join token is, read only while there is no identity. */
-  readonly join: { readonly file: string } | { readonly token: string } | undefined;
+  readonly join: JoinSource | undefined;
   readonly cluster: string;
   /** RFC 1123 label. */
   readonly node: string;
@@ -30,6 +31,17 @@ export interface AgentIdentityOptions {
   /** Gives up a first enrolment, and ends renewals. */
   readonly signal: AbortSignal;
 }
+
+/** What an agent proves itself by at its first enrolment. */
+export type JoinSource =
+  | { readonly file: string }
+  | { readonly token: string }
+  | {
+      /** File with a projected ServiceAccount token, which Kubernetes keeps fresh. */
+      readonly serviceAccountToken: string;
+      /** SPKI hash of the fleet's root, base64url SHA-256: a ServiceAccount token says nothing of the fleet. */
+      readonly rootSpki: string;
+    };
 
 const remedy = 'make one with: headgate cluster add NAME, and give it by --join FILE or HEADGATE_JOIN';
 
@@ -86,6 +98,17 @@ export class AgentIdentity implements AsyncDisposable {
     await this.#renewing;
   }
 
+  /** Renews by the old key; where that is refused, a fresh ServiceAccount token proves the agent anew. */
+  async #renewed(): Promise<AgentCredentials> {
+    try {
+      return await renewOnce(this.#options, this.#current, this.#signal);
+    } catch (thrown) {
+      const { join, role } = this.#options;
+      if (HeadgateError.from(thrown).code !== 'HG2005' || join === undefined || !isAttested(join)) throw thrown;
+      return await enrolOnce(this.#options, await proofOf(this.#options), await makeKeys(role));
+    }
+  }
+
   async #renew(): Promise<void> {
     const { clock, log } = this.#options;
     const signal = this.#signal;
@@ -93,7 +116,7 @@ export class AgentIdentity implements AsyncDisposable {
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       try {
         await clock.sleep(wait, signal);
-        const renewed = await renewOnce(this.#options, this.#current, signal);
+        const renewed = await this.#renewed();
         await this.#files.save(renewed);
         this.#current = renewed;
         log.info('renewed the certificates');
@@ -113,49 +136,72 @@ export class AgentIdentity implements AsyncDisposable {
 
 /** Enrols at the first hub that answers. */
 async function enrol(options: AgentIdentityOptions, files: IdentityFiles): Promise<AgentCredentials> {
-  const { clock, log, signal } = options;
-  const { line, token } = await readToken(options);
-  const keys = await files.pendingKeys();
+  const { clock, log, signal, join } = options;
+  const attested = join !== undefined && isAttested(join);
+  const keys = await files.pendingKeys(options.role);
   for (let attempt = 0; ; attempt += 1) {
-    for (const hub of options.hubs) {
-      try {
-        const credentials = await enrolAt(hub, options, line, token, keys);
-        await files.save(credentials);
-        log.info('enrolled', { cluster: options.cluster, node: options.node });
-        return credentials;
-      } catch (thrown) {
-        signal.throwIfAborted();
-        const error = HeadgateError.from(thrown);
-        // Only what another try may mend is tried again.
-        // The hub refuses the token: nothing was made of these keys that could be asked for again.
-        if (error.code === 'HG2004') await files.forgetPending();
-        if (error.code === 'HG2004' || error.code === 'HG2005' || error.code === 'HG2003') throw error;
-        log.warn('cannot enrol yet; trying again', { error });
-      }
+    try {
+      const credentials = await enrolOnce(options, await proofOf(options), keys);
+      await files.save(credentials);
+      log.info('enrolled', { cluster: options.cluster, node: options.node });
+      return credentials;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      const error = HeadgateError.from(thrown);
+      // Refused: nothing was made of these keys that could be asked for again.
+      if (error.code === 'HG2004' && !attested) await files.forgetPending();
+      // Only what another try may mend is tried again: a ServiceAccount token is replaced by a fresh one, and the
+      // cluster may yet be added.
+      const refused = error.code === 'HG2004' || error.code === 'HG2005';
+      if (error.code === 'HG2003' || (refused && !attested)) throw error;
+      log.warn('cannot enrol yet; trying again', { error });
     }
     await clock.sleep(fullJitter(clock, attempt, 500, 10_000), signal);
   }
 }
 
+/** Asks each hub in turn; one that refuses has spoken for all. */
+async function enrolOnce(options: AgentIdentityOptions, proof: Proof, keys: AgentKeys): Promise<AgentCredentials> {
+  let failure: unknown;
+  for (const hub of options.hubs) {
+    options.signal.throwIfAborted();
+    try {
+      return await enrolAt(hub, options, proof, keys);
+    } catch (thrown) {
+      const { code } = HeadgateError.from(thrown);
+      if (code === 'HG2004' || code === 'HG2005') throw thrown;
+      failure = thrown;
+    }
+  }
+  throw HeadgateError.from(failure);
+}
+
 async function enrolAt(
   hub: Address,
   options: AgentIdentityOptions,
-  line: string,
-  token: JoinToken,
+  { token, rootSpki }: Proof,
   keys: AgentKeys,
 ): Promise<AgentCredentials> {
-  const server = isServer(options);
   const address = formatAddress(hub);
-  const ca = await fetchPinnedRoot(address, token.rootSpki, options.signal);
-  using connection = dialRpc({ address, tls: { ca }, expect: server });
+  const ca = await fetchPinnedRoot(address, rootSpki, options.signal);
+  using connection = dialRpc({ address, tls: { ca }, expect: isServer(options) });
   const { credentials } = await connection.enrol({
-    token: line,
-    controlCsr: await makeCsr(keys.control),
-    gatewayCsr: await makeCsr(keys.gateway),
+    token,
+    ...(await csrsFor(keys, () => Buffer.alloc(0))),
     clusterUid: options.clusterUid,
     node: options.node,
+    cluster: options.cluster,
   });
   return accepted(options, joinCredentials(credentials, keys));
+}
+
+/** @param signature over the CSRs of the issuers, at renewal. */
+async function csrsFor(keys: AgentKeys, signature: (csrs: readonly Buffer[]) => Buffer) {
+  const [controlCsr, gatewayCsr] = [await makeCsr(keys.control), await makeCsr(keys.gateway)];
+  if (keys.issuers === undefined) return { controlCsr, gatewayCsr, issuers: undefined };
+  const [node, gateway] = [await makeCsr(keys.issuers.node), await makeCsr(keys.issuers.gateway)];
+  const issuers = { nodeCsr: node, gatewayCsr: gateway, signature: signature([node, gateway]) };
+  return { controlCsr, gatewayCsr, issuers };
 }
 
 /** New keys and certificates, by the old key, from the first hub that answers. */
@@ -169,7 +215,7 @@ async function renewOnce(options: AgentIdentityOptions, old: AgentCredentials, s
     try {
       // Without a client certificate: the old one may have expired, and the signature proves more.
       using connection = dialRpc({ address: formatAddress(hub), tls: { ca }, expect });
-      return await renewOver(connection, options, new X509Certificate(certificate).raw, privateKey);
+      return await renewOver(connection, options, certificate, privateKey);
     } catch (error) {
       failure = error;
     }
@@ -180,14 +226,24 @@ async function renewOnce(options: AgentIdentityOptions, old: AgentCredentials, s
 async function renewOver(
   connection: RpcConnection,
   options: AgentIdentityOptions,
-  oldCertificate: Buffer,
+  oldChain: string,
   oldKey: string,
 ): Promise<AgentCredentials> {
-  const keys = await makeKeys();
-  const [controlCsr, gatewayCsr] = [await makeCsr(keys.control), await makeCsr(keys.gateway)];
+  const keys = await makeKeys(options.role);
   const { nonce } = await connection.nonce();
-  const signature = sign('sha256', Buffer.concat([nonce, controlCsr, gatewayCsr]), oldKey);
-  const { credentials } = await connection.renew({ oldCertificate, controlCsr, gatewayCsr, nonce, signature });
+  const signed = (parts: readonly Buffer[]) => sign('sha256', Buffer.concat([nonce, ...parts]), oldKey);
+  const csrs = await csrsFor(keys, signed);
+  const [old, ...above] = pemBlocks(oldChain).map(({ text }) => new X509Certificate(text));
+  if (old === undefined) throw new HeadgateError('HG2003', 'the identity holds no certificate');
+  // The chain ends with the root; between is the CA of a cluster agent, or nothing.
+  const issuer = above.find((one) => one.subject !== one.issuer);
+  const { credentials } = await connection.renew({
+    oldCertificate: old.raw,
+    oldIssuer: issuer?.raw ?? Buffer.alloc(0),
+    ...csrs,
+    nonce,
+    signature: signed([csrs.controlCsr, csrs.gatewayCsr]),
+  });
   return accepted(options, joinCredentials(credentials, keys));
 }
 
@@ -197,9 +253,25 @@ function isServer({ role, cluster }: AgentIdentityOptions): (identity: Identity)
     role === 'node' ? identity.kind === 'cluster' && identity.cluster === cluster : identity.kind === 'hub';
 }
 
-async function readToken({ join, cluster, role }: AgentIdentityOptions): Promise<{ line: string; token: JoinToken }> {
+function isAttested(join: JoinSource): join is Extract<JoinSource, { readonly serviceAccountToken: string }> {
+  return 'serviceAccountToken' in join;
+}
+
+/** What enrols us, and what we know the fleet by. */
+interface Proof {
+  readonly token: string;
+  readonly rootSpki: string;
+}
+
+/** Read when it is needed: Kubernetes replaces the token's file all the time. */
+async function proofOf({ join, cluster, role }: AgentIdentityOptions): Promise<Proof> {
   if (join === undefined) {
     throw new HeadgateError('HG2005', 'the agent has no identity yet and was given no join token', { remedy });
+  }
+  if (isAttested(join)) {
+    const token = (await readPrivateFile(join.serviceAccountToken))?.trim() ?? '';
+    if (token === '') throw new HeadgateError('HG2004', 'the file of the ServiceAccount token is missing or empty');
+    return { token, rootSpki: join.rootSpki };
   }
   const line = 'token' in join ? join.token : await readPrivateFile(join.file);
   if (line === undefined || line.trim() === '') {
@@ -213,7 +285,7 @@ async function readToken({ join, cluster, role }: AgentIdentityOptions): Promise
       { remedy: `make one with: headgate cluster add ${cluster} --role ${role}` },
     );
   }
-  return { line: line.trim(), token };
+  return { token: line.trim(), rootSpki: token.rootSpki };
 }
 
 function accepted(options: AgentIdentityOptions, credentials: AgentCredentials): AgentCredentials {

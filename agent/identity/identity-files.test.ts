@@ -24,6 +24,7 @@ async function answer(keys: AgentKeys): Promise<Credentials> {
     controlCa: control.pem.certificate,
     gatewayCertificate: await gateway.issueGateway('eu', await request(keys.gateway)),
     gatewayCa: gateway.pem.certificate,
+    issuers: undefined,
   };
 }
 
@@ -32,8 +33,8 @@ describe('identity on disk', () => {
     await using folder = await mkdtempDisposable(join(tmpdir(), 'headgate-identity-'));
     const files = new IdentityFiles(folder.path);
     expect(await files.load()).toBeUndefined();
-    const keys = await files.pendingKeys();
-    expect(await new IdentityFiles(folder.path).pendingKeys()).toEqual(keys);
+    const keys = await files.pendingKeys('node');
+    expect(await new IdentityFiles(folder.path).pendingKeys('node')).toEqual(keys);
     await files.forgetPending();
     expect(await readdir(join(folder.path, 'identity'))).toEqual([]);
     await files.forgetPending();
@@ -50,7 +51,7 @@ describe('identity on disk', () => {
   test('what is damaged is one clear error, and is not overwritten', async () => {
     await using folder = await mkdtempDisposable(join(tmpdir(), 'headgate-identity-'));
     const files = new IdentityFiles(folder.path);
-    const keys = await files.pendingKeys();
+    const keys = await files.pendingKeys('node');
     await files.save(joinCredentials(await answer(keys), keys));
     const file = join(folder.path, 'identity', 'credentials.json');
     const text = await readFile(file, 'utf8');
@@ -63,7 +64,7 @@ describe('identity on disk', () => {
 
   test('an answer for other keys or for nobody is refused', async () => {
     await using folder = await mkdtempDisposable(join(tmpdir(), 'headgate-identity-'));
-    const keys = await new IdentityFiles(folder.path).pendingKeys();
+    const keys = await new IdentityFiles(folder.path).pendingKeys('node');
     const good = await answer(keys);
     const bad = [
       undefined,

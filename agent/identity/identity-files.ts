@@ -7,6 +7,7 @@ import { identityOf } from '../../lib/identity/certificate.ts';
 import type { Identity } from '../../lib/identity/identity.ts';
 import { makeKey } from '../../lib/identity/key.ts';
 import { createPrivateFile, readPrivateFile, writePrivateFile } from '../../lib/identity/private-file.ts';
+import type { TokenRole } from '../../lib/identity/token.ts';
 import type { TlsCredentials } from '../../lib/identity/tls-credentials.ts';
 import type { Credentials } from '../../proto/gen/headgate/v1/enrolment.ts';
 
@@ -14,6 +15,8 @@ import type { Credentials } from '../../proto/gen/headgate/v1/enrolment.ts';
 export interface AgentKeys {
   readonly control: string;
   readonly gateway: string;
+  /** Of a cluster agent. */
+  readonly issuers?: { readonly node: string; readonly gateway: string } | undefined;
 }
 
 /** Who an agent is, as its control certificate says. */
@@ -23,11 +26,21 @@ export interface AgentCredentials {
   readonly identity: AgentName;
   readonly control: TlsCredentials;
   readonly gateway: TlsCredentials;
+  /** A cluster agent's CAs for its nodes, each with its root; absent where the hub gave none. */
+  readonly issuers?: { readonly node: TlsCredentials; readonly gateway: TlsCredentials } | undefined;
 }
 
 const tlsSchema = z.strictObject({ certificate: z.string(), privateKey: z.string(), ca: z.string() });
-const credentialsSchema = z.strictObject({ control: tlsSchema, gateway: tlsSchema });
-const keysSchema = z.strictObject({ control: z.string(), gateway: z.string() });
+const credentialsSchema = z.strictObject({
+  control: tlsSchema,
+  gateway: tlsSchema,
+  issuers: z.strictObject({ node: tlsSchema, gateway: tlsSchema }).optional(),
+});
+const keysSchema = z.strictObject({
+  control: z.string(),
+  gateway: z.string(),
+  issuers: z.strictObject({ node: z.string(), gateway: z.string() }).optional(),
+});
 
 /**
  * `DIR/identity`: `credentials.json` (keys and certificates together, so that they never part) and, until the
@@ -48,8 +61,7 @@ export class IdentityFiles {
     const text = await readPrivateFile(this.#credentials);
     if (text === undefined) return undefined;
     try {
-      const { control, gateway } = credentialsSchema.parse(JSON.parse(text));
-      return checked(control, gateway);
+      return checked(credentialsSchema.parse(JSON.parse(text)));
     } catch (cause) {
       throw new HeadgateError('HG2003', `'${this.#credentials}' holds no usable identity`, {
         remedy: 'remove it and enrol anew with a join token from: headgate cluster add NAME',
@@ -58,8 +70,8 @@ export class IdentityFiles {
     }
   }
 
-  async save({ control, gateway }: AgentCredentials): Promise<void> {
-    await writePrivateFile(this.#credentials, JSON.stringify({ control, gateway }));
+  async save({ control, gateway, issuers }: AgentCredentials): Promise<void> {
+    await writePrivateFile(this.#credentials, JSON.stringify({ control, gateway, issuers }));
     await rm(this.#pending, { force: true });
   }
 
@@ -68,8 +80,8 @@ export class IdentityFiles {
   }
 
   /** The keys to enrol with: the same until `save`, so that an enrolment whose answer was lost can be repeated. */
-  async pendingKeys(): Promise<AgentKeys> {
-    await createPrivateFile(this.#pending, JSON.stringify(await makeKeys()));
+  async pendingKeys(role: TokenRole): Promise<AgentKeys> {
+    await createPrivateFile(this.#pending, JSON.stringify(await makeKeys(role)));
     try {
       return keysSchema.parse(JSON.parse((await readPrivateFile(this.#pending)) ?? ''));
     } catch (cause) {
@@ -78,8 +90,9 @@ export class IdentityFiles {
   }
 }
 
-export async function makeKeys(): Promise<AgentKeys> {
-  return { control: await makeKey(), gateway: await makeKey() };
+export async function makeKeys(role: TokenRole): Promise<AgentKeys> {
+  const keys = { control: await makeKey(), gateway: await makeKey() };
+  return role === 'node' ? keys : { ...keys, issuers: { node: await makeKey(), gateway: await makeKey() } };
 }
 
 /**
@@ -89,19 +102,31 @@ export async function makeKeys(): Promise<AgentKeys> {
  */
 export function joinCredentials(answer: Credentials | undefined, keys: AgentKeys): AgentCredentials {
   if (answer === undefined) throw new HeadgateError('HG2005', 'the hub answered without certificates');
-  const { controlCertificate, controlCa, gatewayCertificate, gatewayCa } = answer;
+  const { controlCertificate, controlCa, gatewayCertificate, gatewayCa, issuers } = answer;
   try {
-    return checked(
-      { certificate: `${controlCertificate}${controlCa}`, privateKey: keys.control, ca: controlCa },
-      { certificate: gatewayCertificate, privateKey: keys.gateway, ca: gatewayCa },
-    );
+    return checked({
+      control: { certificate: `${controlCertificate}${controlCa}`, privateKey: keys.control, ca: controlCa },
+      gateway: { certificate: gatewayCertificate, privateKey: keys.gateway, ca: gatewayCa },
+      issuers:
+        issuers === undefined || keys.issuers === undefined
+          ? undefined
+          : {
+              node: { certificate: issuers.nodeCertificate, privateKey: keys.issuers.node, ca: issuers.nodeCa },
+              gateway: {
+                certificate: issuers.gatewayCertificate,
+                privateKey: keys.issuers.gateway,
+                ca: gatewayCa,
+              },
+            },
+    });
   } catch (cause) {
     throw new HeadgateError('HG2005', "the hub's answer holds no usable certificates", { cause });
   }
 }
 
-function checked(control: TlsCredentials, gateway: TlsCredentials): AgentCredentials {
-  for (const { certificate, privateKey } of [control, gateway]) {
+function checked({ control, gateway, issuers }: Omit<AgentCredentials, 'identity'>): AgentCredentials {
+  const pairs = issuers === undefined ? [control, gateway] : [control, gateway, issuers.node, issuers.gateway];
+  for (const { certificate, privateKey } of pairs) {
     if (!new X509Certificate(certificate).checkPrivateKey(createPrivateKey(privateKey))) {
       throw new HeadgateError('HG1004', 'a key does not match its certificate');
     }
@@ -110,5 +135,5 @@ function checked(control: TlsCredentials, gateway: TlsCredentials): AgentCredent
   if (identity === undefined || identity.kind === 'hub') {
     throw new HeadgateError('HG1004', 'the control certificate is not an of an agent');
   }
-  return { identity, control, gateway };
+  return { identity, control, gateway, issuers };
 }

@@ -22,6 +22,8 @@ async function enrol(fleet: CertificatesFixture, cluster: string, node?: string)
     gatewayCsr: keys.gateway.csr,
     clusterUid: node === undefined ? `uid-of-${cluster}` : '',
     node: node ?? 'n1',
+    cluster: '',
+    issuers: undefined,
   });
   if (credentials === undefined) throw new Error('no credentials');
   return { keys, credentials };
@@ -36,6 +38,8 @@ async function renewal(
   const { nonce } = fleet.enrolment.nonce(connection);
   const [control, gateway] = [await makeKeyAndCsr(), await makeKeyAndCsr()];
   return {
+    issuers: undefined,
+    oldIssuer: Buffer.alloc(0),
     oldCertificate: new X509Certificate(change.certificate ?? old.credentials.controlCertificate).raw,
     controlCsr: control.csr,
     gatewayCsr: gateway.csr,

@@ -43,7 +43,7 @@ test('private keys are sealed in the store, and a lost key file is not replaced'
   await using fleet = await certificatesFixture();
   const { store, folder } = fleet;
   const { entries } = await store.range('authority/');
-  expect(entries).toHaveLength(2);
+  expect(entries).toHaveLength(3);
   for (const { value } of entries) expect(Buffer.from(value).toString()).not.toContain('PRIVATE KEY');
   const kekFile = join(folder, 'kek');
   await rename(kekFile, join(folder, 'away'));

@@ -2,16 +2,22 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { fullJitter, type Clock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
-import { Authority, defaultLifetimes, type Lifetimes } from '../../lib/identity/authority.ts';
+import {
+  Authority,
+  defaultLifetimes,
+  type AuthorityKind,
+  type LeafRequest,
+  type Lifetimes,
+} from '../../lib/identity/authority.ts';
 import { spkiHash } from '../../lib/identity/certificate.ts';
 import { labelPattern, type Identity } from '../../lib/identity/identity.ts';
 import { makeKeyAndCsr } from '../../lib/identity/key.ts';
 import { renewalDelay, renewalPace } from '../../lib/identity/renewal.ts';
 import type { TlsCredentials } from '../../lib/identity/tls-credentials.ts';
 import type { Log } from '../../lib/log.ts';
-import type { Credentials } from '../../proto/gen/headgate/v1/enrolment.ts';
+import type { Credentials, IssuerRequest, Issuers } from '../../proto/gen/headgate/v1/enrolment.ts';
 import { keys } from '../store/keys.ts';
-import type { Entry, Store } from '../store/store.ts';
+import type { Entry, Operation, Store } from '../store/store.ts';
 import { parseJson, toJson } from './record.ts';
 import { KeyEncryptionKey } from './seal.ts';
 import { serialAt, type Moment } from '../../lib/identity/serial.ts';
@@ -36,17 +42,24 @@ const schema = z.strictObject({
   privateKey: z.string(),
 });
 
-const controlKey = keys.authority('control');
-const gatewayKey = keys.authority('gateway');
+/** What an agent asks certificates for. */
+export interface CsrRequest {
+  readonly controlCsr: Uint8Array;
+  readonly gatewayCsr: Uint8Array;
+  readonly issuers: Pick<IssuerRequest, 'nodeCsr' | 'gatewayCsr'> | undefined;
+}
 
-/** The fleet's two CAs, and this hub's own certificate, which it renews by itself. */
+/**
+ * The fleet's roots, and this hub's own certificate, which it renews by itself. Cluster agents' CAs for control
+ * links hang from a root of their own, which no hub trusts: nothing that is issued in a cluster can be a hub, a
+ * cluster agent or an operator.
+ */
 export class HubAuthority implements AsyncDisposable {
   readonly fleetName: string;
   readonly hubId: string;
   readonly lifetimes: Lifetimes;
   readonly #options: HubAuthorityOptions;
-  readonly #control: Authority;
-  readonly #gateway: Authority;
+  readonly #roots: Roots;
   readonly #listeners = new Set<(credentials: TlsCredentials) => void>();
   readonly #stop = new AbortController();
   #server: TlsCredentials;
@@ -57,8 +70,7 @@ export class HubAuthority implements AsyncDisposable {
     this.hubId = hubId;
     this.fleetName = fleet.name;
     this.lifetimes = options.lifetimes ?? defaultLifetimes;
-    this.#control = fleet.control;
-    this.#gateway = fleet.gateway;
+    this.#roots = fleet.roots;
     this.#server = server;
     this.#renewing = this.#renew();
   }
@@ -73,21 +85,21 @@ export class HubAuthority implements AsyncDisposable {
 
   /** PEM bundle that control links are checked against. */
   get controlCa(): string {
-    return this.#control.pem.certificate;
+    return this.#roots.control.pem.certificate;
   }
 
   /** PEM bundle that gateway links are checked against. */
   get gatewayCa(): string {
-    return this.#gateway.pem.certificate;
+    return this.#roots.gateway.pem.certificate;
   }
 
   get control(): Authority {
-    return this.#control;
+    return this.#roots.control;
   }
 
   /** SPKI hash of the control root, for join tokens. */
   get rootSpki(): string {
-    return spkiHash(this.#control.certificate);
+    return spkiHash(this.#roots.control.certificate);
   }
 
   /** This hub's own, `spiffe://<fleet>/hub/<id>`; ask anew after `onServerCredentials`. */
@@ -104,32 +116,47 @@ export class HubAuthority implements AsyncDisposable {
   /** Certificates for an agent; only the CSRs' keys are looked at. Throws HG2005 for a bad CSR. */
   async issue(
     identity: Extract<Identity, { readonly cluster: string }>,
-    csrs: { readonly controlCsr: Uint8Array; readonly gatewayCsr: Uint8Array },
+    asked: CsrRequest,
     node: string,
     at: Moment,
   ): Promise<Credentials> {
     const { lifetimes } = this;
-    const now = this.#options.clock.wall();
-    const request = (csr: Uint8Array, lifetime: number) => ({ csr, now, lifetime, serial: serialAt(at) });
+    const { control, gateway } = this.#roots;
+    const { cluster } = identity;
     return {
       fleet: this.fleetName,
-      cluster: identity.cluster,
+      cluster,
       node,
-      controlCertificate: await this.#control.issueControl(identity, request(csrs.controlCsr, lifetimes.control)),
+      controlCertificate: await control.issueControl(identity, this.#request(asked.controlCsr, lifetimes.control, at)),
       controlCa: this.controlCa,
-      gatewayCertificate: await this.#gateway.issueGateway(
-        identity.cluster,
-        request(csrs.gatewayCsr, lifetimes.gateway),
-      ),
+      gatewayCertificate: await gateway.issueGateway(cluster, this.#request(asked.gatewayCsr, lifetimes.gateway, at)),
       gatewayCa: this.gatewayCa,
+      issuers:
+        identity.kind === 'cluster' && asked.issuers !== undefined
+          ? await this.#issuers(cluster, asked.issuers, at)
+          : undefined,
     };
+  }
+
+  async #issuers(cluster: string, asked: Pick<IssuerRequest, 'nodeCsr' | 'gatewayCsr'>, at: Moment): Promise<Issuers> {
+    const { node, gateway } = this.#roots;
+    const { issuer } = this.lifetimes;
+    return {
+      nodeCertificate: await node.issueNodeIssuer(this.fleetName, cluster, this.#request(asked.nodeCsr, issuer, at)),
+      nodeCa: node.pem.certificate,
+      gatewayCertificate: await gateway.issueGatewayIssuer(cluster, this.#request(asked.gatewayCsr, issuer, at)),
+    };
+  }
+
+  #request(csr: Uint8Array, lifetime: number, at: Moment): LeafRequest {
+    return { csr, now: this.#options.clock.wall(), lifetime, serial: serialAt(at) };
   }
 
   /** A client certificate for the admin API, with its key. */
   async operatorCredentials(role: string): Promise<TlsCredentials> {
     const { privateKey, csr } = await makeKeyAndCsr();
     const request = { csr, now: this.#options.clock.wall(), lifetime: this.lifetimes.operator };
-    const certificate = await this.#control.issueOperator(this.fleetName, role, request);
+    const certificate = await this.#roots.control.issueOperator(this.fleetName, role, request);
     return { certificate, privateKey, ca: this.controlCa };
   }
 
@@ -145,7 +172,7 @@ export class HubAuthority implements AsyncDisposable {
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       try {
         await clock.sleep(wait, signal);
-        const fleet = { name: this.fleetName, control: this.#control, gateway: this.#gateway };
+        const fleet = { name: this.fleetName, roots: this.#roots };
         this.#server = await serverCredentials(this.#options, this.hubId, fleet, this.lifetimes);
         for (const listener of this.#listeners) listener(this.#server);
         const { certificate } = this.#server;
@@ -160,51 +187,69 @@ export class HubAuthority implements AsyncDisposable {
   }
 }
 
+type Roots = Readonly<Record<AuthorityKind, Authority>>;
+
 interface Fleet {
   readonly name: string;
-  readonly control: Authority;
-  readonly gateway: Authority;
+  readonly roots: Roots;
 }
 
+const rootKinds = ['control', 'gateway', 'node'] as const satisfies readonly AuthorityKind[];
+
+/** Loads the roots; makes those that are missing: all of them for a new fleet. */
 async function openFleet(options: HubAuthorityOptions): Promise<Fleet> {
   const { store, kekFile, clock, log } = options;
-  const found = await storedFleet(store, kekFile);
-  if (found !== undefined) return found;
-  const name = options.fleetName ?? 'fleet';
-  const kek = await KeyEncryptionKey.readOrCreate(kekFile);
-  const control = await Authority.create('Headgate control CA', name, clock.wall());
-  const gateway = await Authority.create('Headgate gateway CA', name, clock.wall());
-  const put = (key: string, authority: Authority) => {
-    const { certificate, privateKey } = authority.pem;
-    const sealed = kek.seal(Buffer.from(privateKey), key).toString('base64');
-    return { kind: 'put', key, value: toJson({ fleet: name, certificate, privateKey: sealed }) } as const;
-  };
-  const commit = await store.transact({
-    conditions: [
-      { key: controlKey, createRevision: 0n },
-      { key: gatewayKey, createRevision: 0n },
-    ],
-    operations: [put(controlKey, control), put(gatewayKey, gateway)],
-  });
-  if (commit.committed) {
-    log.info('made the authorities of a new fleet', { fleet: name });
-    return { name, control, gateway };
+  const stored = await storedRoots(store, kekFile);
+  if (stored.has('control') !== stored.has('gateway')) {
+    throw new HeadgateError('HG4003', 'the store holds one of the authorities only');
   }
-  // Another hub started at the same time; its authorities are the fleet's.
-  const theirs = await storedFleet(store, kekFile);
-  if (theirs === undefined) throw new HeadgateError('HG4003', 'the store holds one of the two authorities only');
-  return theirs;
+  const missing = rootKinds.filter((kind) => !stored.has(kind));
+  if (missing.length === 0) return fleetOf(stored);
+  const name = stored.get('control')?.fleet ?? options.fleetName ?? 'fleet';
+  const kek = stored.size === 0 ? await KeyEncryptionKey.readOrCreate(kekFile) : await KeyEncryptionKey.read(kekFile);
+  const operations: Operation[] = [];
+  for (const kind of missing) {
+    const { certificate, privateKey } = (await Authority.create(`Headgate ${kind} CA`, name, clock.wall())).pem;
+    const key = keys.authority(kind);
+    const sealed = kek.seal(Buffer.from(privateKey), key).toString('base64');
+    operations.push({ kind: 'put', key, value: toJson({ fleet: name, certificate, privateKey: sealed }) });
+  }
+  const commit = await store.transact({
+    conditions: missing.map((kind) => ({ key: keys.authority(kind), createRevision: 0n })),
+    operations,
+  });
+  if (commit.committed) log.info('made authorities', { fleet: name, authorities: missing });
+  // Where another hub was first, its authorities are the fleet's.
+  return fleetOf(await storedRoots(store, kekFile));
 }
 
-async function storedFleet(store: Store, kekFile: string): Promise<Fleet | undefined> {
-  const [control, gateway] = await Promise.all([store.get(controlKey), store.get(gatewayKey)]);
-  if (control === undefined || gateway === undefined) return undefined;
-  const kek = await KeyEncryptionKey.read(kekFile);
-  const [first, second] = await Promise.all([load(control, kek), load(gateway, kek)]);
-  return { name: first.fleet, control: first.authority, gateway: second.authority };
+interface StoredRoot {
+  readonly fleet: string;
+  readonly authority: Authority;
 }
 
-async function load(entry: Entry, kek: KeyEncryptionKey): Promise<{ fleet: string; authority: Authority }> {
+async function storedRoots(store: Store, kekFile: string): Promise<Map<AuthorityKind, StoredRoot>> {
+  const roots = new Map<AuthorityKind, StoredRoot>();
+  for (const kind of rootKinds) {
+    const entry = await store.get(keys.authority(kind));
+    if (entry !== undefined) roots.set(kind, await load(entry, await KeyEncryptionKey.read(kekFile)));
+  }
+  return roots;
+}
+
+/** @throws HG4003 */
+function fleetOf(roots: ReadonlyMap<AuthorityKind, StoredRoot>): Fleet {
+  const [control, gateway, node] = rootKinds.map((kind) => roots.get(kind));
+  if (control === undefined || gateway === undefined || node === undefined) {
+    throw new HeadgateError('HG4003', 'the store lacks an authority of the fleet');
+  }
+  return {
+    name: control.fleet,
+    roots: { control: control.authority, gateway: gateway.authority, node: node.authority },
+  };
+}
+
+async function load(entry: Entry, kek: KeyEncryptionKey): Promise<StoredRoot> {
   const record = schema.safeParse(parseJson(entry.value));
   if (!record.success) throw new HeadgateError('HG4003', `'${entry.key}' is no authority`, { cause: record.error });
   const { fleet, certificate, privateKey } = record.data;
@@ -219,8 +264,9 @@ async function serverCredentials(
   lifetimes: Lifetimes,
 ): Promise<TlsCredentials> {
   const { privateKey, csr } = await makeKeyAndCsr();
-  const ca = fleet.control.pem.certificate;
-  const leaf = await fleet.control.issueControl(
+  const { control } = fleet.roots;
+  const ca = control.pem.certificate;
+  const leaf = await control.issueControl(
     { kind: 'hub', fleet: fleet.name, id: hubId },
     { csr, now: options.clock.wall(), lifetime: lifetimes.control },
   );

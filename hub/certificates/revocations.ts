@@ -1,14 +1,12 @@
-import { z } from 'zod';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { Identity } from '../../lib/identity/identity.ts';
 import type { Log } from '../../lib/log.ts';
 import { fullJitter, type Clock } from '../../lib/clock.ts';
 import { keys } from '../store/keys.ts';
-import type { Entry, Operation, Page, Store } from '../store/store.ts';
-import { parseJson, toJson } from './record.ts';
+import type { Operation, Page, Store } from '../store/store.ts';
 import { isBefore, momentOf, type Moment } from '../../lib/identity/serial.ts';
-
-const schema = z.strictObject({ epoch: z.string().regex(/^\d{1,19}$/) });
+import { toJson } from './record.ts';
+import { decodeRevocation } from './revocation-record.ts';
 
 /** `cluster/<name>`, `node/<cluster>/<node>` or `serial/<hex>`. */
 export type Subject = `cluster/${string}` | `node/${string}/${string}` | `serial/${string}`;
@@ -66,11 +64,16 @@ export class Revocations implements AsyncDisposable {
    * Revokes for good; resolves when committed. Live streams are cut by `onChange` on every hub.
    *
    * @param also operations of the same transaction.
+   * @param more whose certificate a serial is; whether a node is kept from new certificates too.
    */
-  async revoke(subject: Subject, also: readonly Operation[] = []): Promise<void> {
+  async revoke(
+    subject: Subject,
+    also: readonly Operation[] = [],
+    more: { readonly cluster?: string; readonly barred?: boolean } = {},
+  ): Promise<void> {
     const { store } = this.#options;
     const { counter } = await store.epoch();
-    const value = toJson({ epoch: counter.toString() });
+    const value = toJson({ epoch: counter.toString(), ...more });
     const commit = await store.transact({
       operations: [{ kind: 'put', key: keys.revoked(subject), value }, ...also],
     });
@@ -94,7 +97,7 @@ export class Revocations implements AsyncDisposable {
           attempt = 0;
           from = batch.revision;
           for (const change of batch.changes) {
-            if (change.kind === 'put') this.#revoked.set(change.entry.key, moment(change.entry));
+            if (change.kind === 'put') this.#revoked.set(change.entry.key, decodeRevocation(change.entry).since);
             else this.#revoked.delete(change.key);
           }
           this.#announce();
@@ -132,12 +135,5 @@ function covers(revoked: ReadonlyMap<string, Moment>, identity: Identity, serial
 }
 
 function read(page: Page): Map<string, Moment> {
-  return new Map(page.entries.map((entry) => [entry.key, moment(entry)]));
-}
-
-/** The epoch is in the value, the revision is the store's own. A record that does not parse covers everything. */
-function moment(entry: Entry): Moment {
-  const record = schema.safeParse(parseJson(entry.value));
-  const counter = record.success ? BigInt(record.data.epoch) : 1n << 64n;
-  return { epoch: { counter }, revision: entry.modRevision };
+  return new Map(page.entries.map((entry) => [entry.key, decodeRevocation(entry).since]));
 }

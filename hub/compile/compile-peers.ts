@@ -1,5 +1,5 @@
 import { type Resource, resource } from '../../lib/sync/index.ts';
-import { Peer, Settings } from '../../proto/gen/headgate/v1/configured.ts';
+import { Peer, type RevokedNode, Settings } from '../../proto/gen/headgate/v1/configured.ts';
 import type { FleetState } from '../fleet/state.ts';
 import { compare } from '../../lib/compare.ts';
 
@@ -24,5 +24,20 @@ export function compilePeers(state: FleetState): Map<string, Resource> {
 
 /** settings/cluster for one member. */
 export function compileSettings(state: FleetState, cluster: string): Resource {
-  return resource('settings', 'cluster', Settings.encode({ cluster, fleet: state.fleetName }).finish());
+  const revokedNodes: RevokedNode[] = [];
+  const revokedSerials: string[] = [];
+  for (const [subject, { since, barred, cluster: of }] of state.revocations) {
+    const [kind, first = '', node = ''] = subject.split('/');
+    if (kind === 'serial' && of === cluster) revokedSerials.push(first);
+    // A cluster that was removed and added again is another one: its old nodes are not its own.
+    if ((kind !== 'node' && kind !== 'cluster') || first !== cluster) continue;
+    revokedNodes.push({ node, epoch: since.epoch.counter, revision: since.revision, barred });
+  }
+  const settings: Settings = {
+    cluster,
+    fleet: state.fleetName,
+    revokedNodes: revokedNodes.sort((a, b) => compare(a.node, b.node)),
+    revokedSerials: revokedSerials.sort(compare),
+  };
+  return resource('settings', 'cluster', Settings.encode(settings).finish());
 }

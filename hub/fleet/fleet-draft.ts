@@ -10,6 +10,7 @@ import {
   Verdict,
 } from '../../proto/gen/headgate/v1/reported.ts';
 import { HostSplit } from '../../proto/gen/headgate/v1/configured.ts';
+import { decodeRevocation } from '../certificates/revocation-record.ts';
 import { committedIngress, decodeStoredReport } from '../ingest/stored-report.ts';
 import type { Change, Entry } from '../store/store.ts';
 import type { FleetChange, PolicyStep } from './change.ts';
@@ -27,9 +28,9 @@ export interface FleetVersion {
 }
 
 type Maps = {
-  [F in 'members' | 'owners' | 'trafficPolicies' | 'hostClaims' | 'clusterObjects' | 'guards']: MapDraft<
-    ValueOf<FleetState[F]>
-  >;
+  [
+    F in 'members' | 'owners' | 'trafficPolicies' | 'hostClaims' | 'clusterObjects' | 'guards' | 'revocations'
+  ]: MapDraft<ValueOf<FleetState[F]>>;
 };
 type ValueOf<M> = M extends ReadonlyMap<string, infer V> ? V : never;
 
@@ -65,6 +66,7 @@ export class FleetDraft {
       hostClaims: edit(state?.hostClaims),
       clusterObjects: edit(state?.clusterObjects),
       guards: edit(state?.guards),
+      revocations: edit(state?.revocations),
     };
     this.#clusters = edit(state?.clusters);
     this.#touchAll = base === undefined;
@@ -102,6 +104,9 @@ export class FleetDraft {
         return undefined;
       case 'guard':
         return this.#put(this.#maps.guards, first, entry, decodeGuard);
+      case 'revoked':
+        this.#clustersTouched = true;
+        return this.#put(this.#maps.revocations, parts.join('/'), entry, decodeRevocation);
       case 'policy':
         return this.#policy(first, second, parts.slice(2).join('/'), entry);
       default:
@@ -270,6 +275,7 @@ export class FleetDraft {
       hostClaims: this.#maps.hostClaims.done(),
       clusterObjects: this.#maps.clusterObjects.done(),
       guards: this.#maps.guards.done(),
+      revocations: this.#maps.revocations.done(),
     };
     const everything = this.#touchAll ? [...(this.#base?.index.hosts.keys() ?? []), ...index.hosts.keys()] : [];
     const touchedHosts = everything.length === 0 ? this.#touched : new Set([...everything, ...this.#touched]);

@@ -1,4 +1,5 @@
 import type { Epoch } from '../../lib/sync/index.ts';
+import type { RevocationRecord } from '../certificates/revocation-record.ts';
 import type { ClusterSpec, HostClaimSpec, TrafficPolicySpec } from '../../lib/policy/schemas.ts';
 import type { HostSplit } from '../../proto/gen/headgate/v1/configured.ts';
 import type {
@@ -98,6 +99,8 @@ export interface FleetState {
   readonly hostClaims: ReadonlyMap<string, CommittedPolicy<HostClaimSpec>>;
   readonly clusterObjects: ReadonlyMap<string, CommittedPolicy<ClusterSpec>>;
   readonly guards: ReadonlyMap<string, GuardRecord>;
+  /** By subject: `cluster/<name>`, `node/<cluster>/<node>` or `serial/<hex>`. */
+  readonly revocations: ReadonlyMap<string, RevocationRecord>;
   /** Milliseconds without a fresh report, rounded as Peer.stale_ms says; 0 when fresh. */
   readonly staleMs: ReadonlyMap<string, number>;
 }

@@ -1,5 +1,5 @@
 import { hash, randomBytes, X509Certificate, type webcrypto } from 'node:crypto';
-import { formatSpiffe, type Identity } from './identity.ts';
+import { formatSpiffe, nodeIssuerName, type Identity } from './identity.ts';
 import { importPair, makeKey, publicKeyOfCsr } from './key.ts';
 import { signingAlgorithm, x509 } from './x509.ts';
 
@@ -191,11 +191,6 @@ export class Authority {
     });
     return `${certificate.toString('pem')}\n`;
   }
-}
-
-/** CN of the CA for the control leaves of a cluster's nodes. */
-export function nodeIssuerName(cluster: string): string {
-  return `nodes of ${cluster}`;
 }
 
 /**

@@ -40,3 +40,8 @@ export function formatSpiffe(identity: Identity): string {
       return identity satisfies never;
   }
 }
+
+/** CN of the CA that a cluster's agent issues its nodes' control leaves from. */
+export function nodeIssuerName(cluster: string): string {
+  return `nodes of ${cluster}`;
+}

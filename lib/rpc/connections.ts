@@ -2,7 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../clock.ts';
-import { identityOf } from '../identity/certificate.ts';
+import { verifiedIdentity } from '../identity/certificate.ts';
 import type { Identity } from '../identity/identity.ts';
 import type { Log } from '../log.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -45,10 +45,13 @@ interface Secured {
   readonly since: number;
 }
 
-/** Reads who a verified peer certificate speaks for; `undefined` for none, or one that is nobody's. */
-export function peerOf(certificate: X509Certificate | undefined, authorized: boolean): Peer | undefined {
-  if (certificate === undefined || !authorized) return undefined;
-  const identity = identityOf(certificate);
+/**
+ * Reads who a peer's certificate speaks for whose chain was verified; `undefined` for one that is nobody's.
+ *
+ * @param roots subjects of the roots that it may come from.
+ */
+export function peerOf(certificate: X509Certificate, roots: ReadonlySet<string>): Peer | undefined {
+  const identity = verifiedIdentity(certificate, roots);
   return identity === undefined ? undefined : { identity, serial: certificate.serialNumber };
 }
 
@@ -90,10 +93,10 @@ export class Connections {
   }
 
   /** A TLS connection stands; false when it is one too many and was closed. */
-  secured(socket: TLSSocket, admit: (peer: Peer) => boolean): boolean {
+  secured(socket: TLSSocket, roots: ReadonlySet<string>, admit: (peer: Peer) => boolean): boolean {
     this.#handshaking.delete(remoteOf(socket));
-    const certificate = socket.getPeerX509Certificate();
-    const peer = peerOf(certificate, socket.authorized);
+    const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+    const peer = certificate === undefined ? undefined : peerOf(certificate, roots);
     const refused = peer === undefined ? this.#anonymous >= this.#limits.anonymous : !admit(peer);
     if (refused) {
       this.#log.warn('connection refused', { remote: socket.remoteAddress, ...peer?.identity, serial: peer?.serial });

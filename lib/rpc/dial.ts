@@ -14,6 +14,7 @@ import { ReportRequest, ReportResponse } from '../../proto/gen/headgate/v1/repor
 import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/sync.ts';
 import { formatAddress, parseAddress } from '../config/address.ts';
 import { HeadgateError } from '../errors.ts';
+import { subjectsOf } from '../identity/certificate.ts';
 import type { Identity } from '../identity/identity.ts';
 import type { Pipe } from '../sync/pipe.ts';
 import { encodeSenderFrame } from '../sync/wire.ts';
@@ -54,11 +55,13 @@ export function dialRpc({ address, tls, expect }: DialOptions): RpcConnection {
   const peer = formatAddress(parseAddress(address));
   // grpc-js makes text of it, so the reason for a refusal is kept here.
   let refusal: HeadgateError | undefined;
+  const context = secureContext(tls);
+  const roots = subjectsOf(tls.ca);
   const client = new Client(
     peer,
-    credentials.createFromSecureContext(secureContext(tls), {
+    credentials.createFromSecureContext(context, {
       checkServerIdentity: (_name, { raw }) => {
-        const server = peerOf(new X509Certificate(raw), true);
+        const server = peerOf(new X509Certificate(raw), roots);
         if (server !== undefined && expect(server.identity)) return (refusal = undefined);
         const who = server === undefined ? 'nobody of a fleet' : `a ${server.identity.kind} that was not asked for`;
         return (refusal = new HeadgateError('HG2005', `${peer} is ${who}`));

@@ -3,10 +3,12 @@ import { beforeAll, describe, test } from 'vitest';
 import { ConfigureServiceService } from '../../proto/gen/headgate/v1/configure.ts';
 import { EnrolmentServiceService } from '../../proto/gen/headgate/v1/enrolment.ts';
 import { ReportServiceService } from '../../proto/gen/headgate/v1/report.ts';
+import { EnrolRequest, RenewRequest } from '../../proto/gen/headgate/v1/enrolment.ts';
 import { HeadgateError } from '../errors.ts';
+import { subjectsOf } from '../identity/certificate.ts';
 import { silentLog } from '../log.ts';
 import { dialOptions } from './channel-options.ts';
-import { guard } from './guard.ts';
+import { callerOf, guard } from './guard.ts';
 import { mayCall, rpcTable } from './rpc-table.ts';
 import {
   drain,
@@ -55,11 +57,12 @@ describe('who may call', () => {
     const connection = links.dial(server, { ca: hubTls.ca });
     expect((await connection.nonce()).nonce.toString()).toBe('n');
     expect(await failure(drain(connection.report()))).toMatchObject({ code: 'HG2005' });
-    const request = { token: '', controlCsr: Buffer.alloc(0), gatewayCsr: Buffer.alloc(0), clusterUid: '', node: '' };
+    const request = EnrolRequest.create();
     expect(await failure(connection.enrol(request))).toMatchObject({ code: 'HG2004', message: 'used' });
-    const empty = Buffer.alloc(0);
-    const renewal = { oldCertificate: empty, controlCsr: empty, gatewayCsr: empty, nonce: empty, signature: empty };
-    expect(await failure(connection.renew(renewal))).toMatchObject({ code: 'HG9001', message: 'internal error' });
+    expect(await failure(connection.renew(RenewRequest.create()))).toMatchObject({
+      code: 'HG9001',
+      message: 'internal error',
+    });
   });
 
   test('a certificate of another CA, an expired one or a node’s counts as none or as too little', async ({
@@ -80,7 +83,16 @@ describe('who may call', () => {
   });
 
   test('an RPC that the table does not have is refused, to a good certificate too', async ({ expect }) => {
-    const server = new Server({ interceptors: [guard('hub', () => true, silentLog)] });
+    const server = new Server({
+      interceptors: [
+        guard(
+          'hub',
+          (call) => callerOf(call, subjectsOf(hubTls.ca)),
+          () => true,
+          silentLog,
+        ),
+      ],
+    });
     const path = '/headgate.v1.OtherService/Other';
     server.register(
       path,

@@ -12,11 +12,12 @@ import { systemClock, type Clock } from '../clock.ts';
 import { formatAddress, parseAddress } from '../config/address.ts';
 import { listen } from '../config/listen.ts';
 import { HeadgateError } from '../errors.ts';
+import { subjectsOf } from '../identity/certificate.ts';
 import type { Identity } from '../identity/identity.ts';
 import type { Log } from '../log.ts';
 import { channelOptions } from './channel-options.ts';
 import { Connections, defaultConnectionLimits, type ConnectionLimits, type Peer } from './connections.ts';
-import { guard } from './guard.ts';
+import { callerOf, guard, type Identify } from './guard.ts';
 import type { ServerRole } from './rpc-table.ts';
 import { registerServices, type RpcServices } from './services.ts';
 
@@ -72,14 +73,16 @@ export async function serveRpc(options: ServeOptions): Promise<RpcServer> {
   const clock = options.clock ?? systemClock;
   const connections = new Connections(clock, log, { ...defaultConnectionLimits, ...options.limits });
   const admit = ({ identity, serial }: Peer): boolean => options.admit(identity, serial);
+  let roots = rootsOf(options.tls);
+  const identify: Identify = (call) => callerOf(call, roots);
   const running = new Set<Promise<void>>();
 
   const server = new Server({
     ...channelOptions,
     'grpc.max_concurrent_streams': 16,
-    interceptors: [guard(role, admit, log)],
+    interceptors: [guard(role, identify, admit, log)],
   });
-  registerServices(server, services, { running, log, cut: (remote) => connections.closeRemote(remote) });
+  registerServices(server, services, { running, identify, log, cut: (remote) => connections.closeRemote(remote) });
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
 
   const tlsServer = createTlsServer({
@@ -91,7 +94,7 @@ export async function serveRpc(options: ServeOptions): Promise<RpcServer> {
   });
   tlsServer.on('secureConnection', (socket: TLSSocket) => {
     socket.on('error', (error) => log.debug('connection broke', { remote: socket.remoteAddress, error }));
-    if (connections.secured(socket, admit)) injector.injectConnection(socket);
+    if (connections.secured(socket, roots, admit)) injector.injectConnection(socket);
   });
   tlsServer.on('tlsClientError', (error) => log.debug('TLS handshake failed', { error }));
 
@@ -120,10 +123,22 @@ export async function serveRpc(options: ServeOptions): Promise<RpcServer> {
 
   return {
     address: formatAddress(bound),
-    setTls: (tls) => tlsServer.setSecureContext(usable(tls)),
+    setTls: (tls) => {
+      tlsServer.setSecureContext(usable(tls));
+      roots = rootsOf(tls);
+    },
     closeWhere: (predicate) => connections.closeWhere(predicate),
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** @throws HeadgateError HG1004 */
+function rootsOf({ ca }: ServerTls): ReadonlySet<string> {
+  try {
+    return subjectsOf(ca);
+  } catch (cause) {
+    throw new HeadgateError('HG1004', 'the CA of client certificates cannot be used', { cause });
+  }
 }
 
 /** @throws HeadgateError HG1004 */

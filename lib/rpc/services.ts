@@ -16,7 +16,7 @@ import type { Pipe } from '../sync/pipe.ts';
 import { encodeSenderFrame } from '../sync/wire.ts';
 import type { Peer } from './connections.ts';
 import { ServedPipe } from './grpc-pipe.ts';
-import { callerOf } from './guard.ts';
+import type { Identify } from './guard.ts';
 import type { RpcPath } from './rpc-table.ts';
 import { toStatus } from './status.ts';
 
@@ -36,6 +36,7 @@ export interface RpcServices {
 export interface ServiceContext {
   /** Handlers that have not settled yet. */
   readonly running: Set<Promise<void>>;
+  readonly identify: Identify;
   readonly log: Log;
   /** Cuts the connection from a remote `ADDRESS:PORT`. */
   readonly cut: (remote: string) => void;
@@ -53,7 +54,7 @@ export function registerServices(server: Server, services: RpcServices, context:
         (frame) => Buffer.from(ReportResponse.encode({ frame }).finish()),
         () => context.cut(call.getPeer()),
       );
-      serve(context, reportPath, pipe, callerOf(call), report);
+      serve(context, reportPath, pipe, context.identify(call), report);
     };
     server.register(reportPath, handler, asIs, decode(ReportRequest), 'bidi');
   }
@@ -62,7 +63,7 @@ export function registerServices(server: Server, services: RpcServices, context:
       const pipe = new ServedPipe<SenderFrame, ReceiverFrame, Buffer>(call, encodeSenderFrame, () =>
         context.cut(call.getPeer()),
       );
-      serve(context, configurePath, pipe, callerOf(call), configure);
+      serve(context, configurePath, pipe, context.identify(call), configure);
     };
     server.register(configurePath, handler, asIs, decode(ConfigureRequest), 'bidi');
   }

@@ -178,7 +178,8 @@ describe('promise-23 impersonation', () => {
     using connection = dialRpc({ address: fleet.server.address, tls: { ca: authority.controlCa }, expect: () => true });
     const enrol = async (token: string, csrs?: { controlCsr: Buffer; gatewayCsr: Buffer }) => {
       const own = { controlCsr: (await makeKeyAndCsr()).csr, gatewayCsr: (await makeKeyAndCsr()).csr };
-      return connection.enrol({ token, clusterUid: 'uid-of-ap', node: 'n1', ...own, ...csrs });
+      const named = { clusterUid: 'uid-of-ap', node: 'n1', cluster: '', issuers: undefined };
+      return connection.enrol({ token, ...named, ...own, ...csrs });
     };
     const line = await tokens.add('ap', 'cluster');
     const token = parseToken(line);
@@ -211,6 +212,8 @@ describe('promise-23 impersonation', () => {
       gatewayCsr: await greedyCsr(),
       clusterUid: 'uid-of-ca',
       node: 'n1',
+      cluster: '',
+      issuers: { nodeCsr: await greedyCsr(), gatewayCsr: await greedyCsr(), signature: Buffer.alloc(0) },
     });
     const control = new X509Certificate(credentials?.controlCertificate ?? '');
     const gateway = new X509Certificate(credentials?.gatewayCertificate ?? '');
@@ -237,6 +240,8 @@ describe('promise-23 impersonation', () => {
       const [controlCsr, gatewayCsr] = [(await makeKeyAndCsr()).csr, (await makeKeyAndCsr()).csr];
       const fresh = nonce ?? (await connection.nonce()).nonce;
       return {
+        issuers: undefined,
+        oldIssuer: Buffer.alloc(0),
         oldCertificate: new X509Certificate(certificate).raw,
         controlCsr,
         gatewayCsr,

@@ -555,6 +555,20 @@ export interface Share {
 export interface Settings {
   readonly cluster: string;
   readonly fleet: string;
+  /** What the cluster's agent takes from nobody any more. Ascending. */
+  readonly revokedNodes: readonly RevokedNode[];
+  /** Certificates, lower-case hex. Ascending. */
+  readonly revokedSerials: readonly string[];
+}
+
+/** A node whose certificates issued before this moment of the store's history are revoked. */
+export interface RevokedNode {
+  /** Empty: every node of the cluster. */
+  readonly node: string;
+  readonly epoch: bigint;
+  readonly revision: bigint;
+  /** It gets no new certificate either, however it proves itself. */
+  readonly barred: boolean;
 }
 
 /**
@@ -3422,7 +3436,7 @@ export const Share: MessageFns<Share> = {
 };
 
 function createBaseSettings(): Settings {
-  return { cluster: "", fleet: "" };
+  return { cluster: "", fleet: "", revokedNodes: [], revokedSerials: [] };
 }
 
 export const Settings: MessageFns<Settings> = {
@@ -3432,6 +3446,12 @@ export const Settings: MessageFns<Settings> = {
     }
     if (message.fleet !== "") {
       writer.uint32(18).string(message.fleet);
+    }
+    for (const v of message.revokedNodes) {
+      RevokedNode.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.revokedSerials) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -3465,6 +3485,22 @@ export const Settings: MessageFns<Settings> = {
             message.fleet = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.revokedNodes.push(RevokedNode.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.revokedSerials.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3485,6 +3521,12 @@ export const Settings: MessageFns<Settings> = {
     if (message.fleet !== "") {
       obj.fleet = message.fleet;
     }
+    if (message.revokedNodes?.length) {
+      obj.revokedNodes = message.revokedNodes.map((e) => RevokedNode.toJSON(e));
+    }
+    if (message.revokedSerials?.length) {
+      obj.revokedSerials = message.revokedSerials;
+    }
     return obj;
   },
 
@@ -3495,6 +3537,122 @@ export const Settings: MessageFns<Settings> = {
     const message = createBaseSettings() as any;
     message.cluster = object.cluster ?? "";
     message.fleet = object.fleet ?? "";
+    message.revokedNodes = object.revokedNodes?.map((e) => RevokedNode.fromPartial(e)) || [];
+    message.revokedSerials = object.revokedSerials?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseRevokedNode(): RevokedNode {
+  return { node: "", epoch: 0n, revision: 0n, barred: false };
+}
+
+export const RevokedNode: MessageFns<RevokedNode> = {
+  encode(message: RevokedNode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.epoch);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.revision);
+    }
+    if (message.barred !== false) {
+      writer.uint32(32).bool(message.barred);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokedNode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokedNode() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.barred = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: RevokedNode): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.epoch !== 0n) {
+      obj.epoch = message.epoch.toString();
+    }
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    if (message.barred !== false) {
+      obj.barred = message.barred;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RevokedNode>): RevokedNode {
+    return RevokedNode.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokedNode>): RevokedNode {
+    const message = createBaseRevokedNode() as any;
+    message.node = object.node ?? "";
+    message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.barred = object.barred ?? false;
     return message;
   },
 };

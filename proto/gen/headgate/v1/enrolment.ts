@@ -17,6 +17,7 @@ import {
 } from "@grpc/grpc-js";
 
 export interface EnrolRequest {
+  /** A join token's line, or a projected ServiceAccount token (JWT). */
   readonly token: string;
   /** PKCS #10, DER. Every name in it is ignored; the identity comes from the token. */
   readonly controlCsr: Buffer;
@@ -24,8 +25,20 @@ export interface EnrolRequest {
   readonly gatewayCsr: Buffer;
   /** The cluster's UID; binds the cluster id at first enrolment. */
   readonly clusterUid: string;
-  /** The node's stable id (RFC 1123 label). */
+  /** The node's stable id (RFC 1123 label). With a ServiceAccount token it comes from the token's pod instead. */
   readonly node: string;
+  /** With a ServiceAccount token: whose pinned keys it is to be checked by. The token must then be that cluster's. */
+  readonly cluster: string;
+  /** Of a cluster agent that wants to issue its nodes' certificates itself. */
+  readonly issuers: IssuerRequest | undefined;
+}
+
+/** Certificate requests for the CAs of a cluster agent, each from a key of its own. */
+export interface IssuerRequest {
+  readonly nodeCsr: Buffer;
+  readonly gatewayCsr: Buffer;
+  /** At renewal: signature by old_certificate's key over nonce, node_csr and gateway_csr, in this order. */
+  readonly signature: Buffer;
 }
 
 export interface EnrolResponse {
@@ -47,6 +60,11 @@ export interface RenewRequest {
   readonly nonce: Buffer;
   /** Signature by old_certificate's key over nonce, control_csr and gateway_csr, in this order. */
   readonly signature: Buffer;
+  readonly issuers:
+    | IssuerRequest
+    | undefined;
+  /** DER. Where a cluster agent's CA issued old_certificate: the certificate of that CA. */
+  readonly oldIssuer: Buffer;
 }
 
 export interface RenewResponse {
@@ -62,10 +80,29 @@ export interface Credentials {
   readonly controlCa: string;
   readonly gatewayCertificate: string;
   readonly gatewayCa: string;
+  /** For a cluster agent that asked. */
+  readonly issuers: Issuers | undefined;
+}
+
+/** CAs that a cluster agent issues its nodes' leaves from, PEM. They are good for its own cluster only. */
+export interface Issuers {
+  readonly nodeCertificate: string;
+  /** The root above it and above those of other clusters; nothing but cluster agents trusts it. */
+  readonly nodeCa: string;
+  /** Under Credentials.gateway_ca. */
+  readonly gatewayCertificate: string;
 }
 
 function createBaseEnrolRequest(): EnrolRequest {
-  return { token: "", controlCsr: Buffer.alloc(0), gatewayCsr: Buffer.alloc(0), clusterUid: "", node: "" };
+  return {
+    token: "",
+    controlCsr: Buffer.alloc(0),
+    gatewayCsr: Buffer.alloc(0),
+    clusterUid: "",
+    node: "",
+    cluster: "",
+    issuers: undefined,
+  };
 }
 
 export const EnrolRequest: MessageFns<EnrolRequest> = {
@@ -84,6 +121,12 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
     }
     if (message.node !== "") {
       writer.uint32(42).string(message.node);
+    }
+    if (message.cluster !== "") {
+      writer.uint32(50).string(message.cluster);
+    }
+    if (message.issuers !== undefined) {
+      IssuerRequest.encode(message.issuers, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -141,6 +184,22 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
             message.node = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.cluster = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.issuers = IssuerRequest.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -170,6 +229,12 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
     if (message.node !== "") {
       obj.node = message.node;
     }
+    if (message.cluster !== "") {
+      obj.cluster = message.cluster;
+    }
+    if (message.issuers !== undefined) {
+      obj.issuers = IssuerRequest.toJSON(message.issuers);
+    }
     return obj;
   },
 
@@ -183,6 +248,103 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
     message.gatewayCsr = object.gatewayCsr ?? Buffer.alloc(0);
     message.clusterUid = object.clusterUid ?? "";
     message.node = object.node ?? "";
+    message.cluster = object.cluster ?? "";
+    message.issuers = (object.issuers !== undefined && object.issuers !== null)
+      ? IssuerRequest.fromPartial(object.issuers)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseIssuerRequest(): IssuerRequest {
+  return { nodeCsr: Buffer.alloc(0), gatewayCsr: Buffer.alloc(0), signature: Buffer.alloc(0) };
+}
+
+export const IssuerRequest: MessageFns<IssuerRequest> = {
+  encode(message: IssuerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeCsr.length !== 0) {
+      writer.uint32(10).bytes(message.nodeCsr);
+    }
+    if (message.gatewayCsr.length !== 0) {
+      writer.uint32(18).bytes(message.gatewayCsr);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(26).bytes(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IssuerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIssuerRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeCsr = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.gatewayCsr = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.signature = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: IssuerRequest): unknown {
+    const obj: any = {};
+    if (message.nodeCsr.length !== 0) {
+      obj.nodeCsr = base64FromBytes(message.nodeCsr);
+    }
+    if (message.gatewayCsr.length !== 0) {
+      obj.gatewayCsr = base64FromBytes(message.gatewayCsr);
+    }
+    if (message.signature.length !== 0) {
+      obj.signature = base64FromBytes(message.signature);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<IssuerRequest>): IssuerRequest {
+    return IssuerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IssuerRequest>): IssuerRequest {
+    const message = createBaseIssuerRequest() as any;
+    message.nodeCsr = object.nodeCsr ?? Buffer.alloc(0);
+    message.gatewayCsr = object.gatewayCsr ?? Buffer.alloc(0);
+    message.signature = object.signature ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -370,6 +532,8 @@ function createBaseRenewRequest(): RenewRequest {
     gatewayCsr: Buffer.alloc(0),
     nonce: Buffer.alloc(0),
     signature: Buffer.alloc(0),
+    issuers: undefined,
+    oldIssuer: Buffer.alloc(0),
   };
 }
 
@@ -389,6 +553,12 @@ export const RenewRequest: MessageFns<RenewRequest> = {
     }
     if (message.signature.length !== 0) {
       writer.uint32(42).bytes(message.signature);
+    }
+    if (message.issuers !== undefined) {
+      IssuerRequest.encode(message.issuers, writer.uint32(50).fork()).join();
+    }
+    if (message.oldIssuer.length !== 0) {
+      writer.uint32(58).bytes(message.oldIssuer);
     }
     return writer;
   },
@@ -446,6 +616,22 @@ export const RenewRequest: MessageFns<RenewRequest> = {
             message.signature = Buffer.from(reader.bytes());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.issuers = IssuerRequest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.oldIssuer = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -475,6 +661,12 @@ export const RenewRequest: MessageFns<RenewRequest> = {
     if (message.signature.length !== 0) {
       obj.signature = base64FromBytes(message.signature);
     }
+    if (message.issuers !== undefined) {
+      obj.issuers = IssuerRequest.toJSON(message.issuers);
+    }
+    if (message.oldIssuer.length !== 0) {
+      obj.oldIssuer = base64FromBytes(message.oldIssuer);
+    }
     return obj;
   },
 
@@ -488,6 +680,10 @@ export const RenewRequest: MessageFns<RenewRequest> = {
     message.gatewayCsr = object.gatewayCsr ?? Buffer.alloc(0);
     message.nonce = object.nonce ?? Buffer.alloc(0);
     message.signature = object.signature ?? Buffer.alloc(0);
+    message.issuers = (object.issuers !== undefined && object.issuers !== null)
+      ? IssuerRequest.fromPartial(object.issuers)
+      : undefined;
+    message.oldIssuer = object.oldIssuer ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -566,6 +762,7 @@ function createBaseCredentials(): Credentials {
     controlCa: "",
     gatewayCertificate: "",
     gatewayCa: "",
+    issuers: undefined,
   };
 }
 
@@ -591,6 +788,9 @@ export const Credentials: MessageFns<Credentials> = {
     }
     if (message.gatewayCa !== "") {
       writer.uint32(58).string(message.gatewayCa);
+    }
+    if (message.issuers !== undefined) {
+      Issuers.encode(message.issuers, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -664,6 +864,14 @@ export const Credentials: MessageFns<Credentials> = {
             message.gatewayCa = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.issuers = Issuers.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -699,6 +907,9 @@ export const Credentials: MessageFns<Credentials> = {
     if (message.gatewayCa !== "") {
       obj.gatewayCa = message.gatewayCa;
     }
+    if (message.issuers !== undefined) {
+      obj.issuers = Issuers.toJSON(message.issuers);
+    }
     return obj;
   },
 
@@ -714,13 +925,109 @@ export const Credentials: MessageFns<Credentials> = {
     message.controlCa = object.controlCa ?? "";
     message.gatewayCertificate = object.gatewayCertificate ?? "";
     message.gatewayCa = object.gatewayCa ?? "";
+    message.issuers = (object.issuers !== undefined && object.issuers !== null)
+      ? Issuers.fromPartial(object.issuers)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseIssuers(): Issuers {
+  return { nodeCertificate: "", nodeCa: "", gatewayCertificate: "" };
+}
+
+export const Issuers: MessageFns<Issuers> = {
+  encode(message: Issuers, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeCertificate !== "") {
+      writer.uint32(10).string(message.nodeCertificate);
+    }
+    if (message.nodeCa !== "") {
+      writer.uint32(18).string(message.nodeCa);
+    }
+    if (message.gatewayCertificate !== "") {
+      writer.uint32(26).string(message.gatewayCertificate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Issuers {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIssuers() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeCertificate = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodeCa = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.gatewayCertificate = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: Issuers): unknown {
+    const obj: any = {};
+    if (message.nodeCertificate !== "") {
+      obj.nodeCertificate = message.nodeCertificate;
+    }
+    if (message.nodeCa !== "") {
+      obj.nodeCa = message.nodeCa;
+    }
+    if (message.gatewayCertificate !== "") {
+      obj.gatewayCertificate = message.gatewayCertificate;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Issuers>): Issuers {
+    return Issuers.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Issuers>): Issuers {
+    const message = createBaseIssuers() as any;
+    message.nodeCertificate = object.nodeCertificate ?? "";
+    message.nodeCa = object.nodeCa ?? "";
+    message.gatewayCertificate = object.gatewayCertificate ?? "";
     return message;
   },
 };
 
 /**
- * The only service that works without a valid client certificate: the caller is authenticated by its
- * join token, or by the old key's signature over the request and a nonce from the hub.
+ * The only service that works without a valid client certificate: the caller is authenticated by its join token or
+ * ServiceAccount token, or by the old key's signature over the request and a nonce from the server.
  */
 export type EnrolmentServiceService = typeof EnrolmentServiceService;
 export const EnrolmentServiceService = {

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Clock } from '../../lib/clock.ts';
+import type { Clock } from '../clock.ts';
 
 /** Milliseconds. */
 const lifetime = 60_000;

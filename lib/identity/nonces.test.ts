@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { systemClock } from '../../lib/clock.ts';
+import { systemClock } from '../clock.ts';
 import { Nonces } from './nonces.ts';
 
 test('a nonce is good once, for its connection, for a minute', () => {
