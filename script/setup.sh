@@ -81,11 +81,12 @@ link_node() {
   done
 }
 
-# The package that a command comes in: of the same name, but for one.
+# The package that a command comes in: of the same name, but for two.
 package_of() {
   case "$1-$(uname -s)" in
   h2load-Darwin) echo nghttp2 ;;
   h2load-*) echo nghttp2-client ;;
+  ip-*) echo iproute2 ;;
   *) echo "$1" ;;
   esac
 }

@@ -56,6 +56,17 @@ describe('three clusters without controllers', () => {
     }
   });
 
+  test('a list can be streamed, and a bookmark ends it', async () => {
+    const { api } = ground.cluster('us');
+    const names = [];
+    for await (const { type, object } of api.watch('v1', 'Namespace', { sendInitialEvents: true })) {
+      if (type === 'BOOKMARK') break;
+      expect(type).toBe('ADDED');
+      names.push(object.metadata.name);
+    }
+    expect(names).toContain('default');
+  });
+
   test('a paused API server answers nothing until it goes on', async () => {
     const { api } = ground.cluster('ap');
     ground.cluster('ap').pause();

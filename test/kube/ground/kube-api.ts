@@ -68,6 +68,8 @@ export interface KubeListOptions {
 export interface KubeWatchOptions extends KubeListOptions {
   /** From the start of the resource's history, with what there is as ADDED, where absent. */
   readonly resourceVersion?: string;
+  /** What there is comes first, as ADDED, and a BOOKMARK ends it. */
+  readonly sendInitialEvents?: true;
   readonly signal?: AbortSignal;
 }
 
@@ -178,7 +180,9 @@ export class KubeApi implements Disposable {
     kind: string,
     options: KubeWatchOptions = {},
   ): AsyncGenerator<KubeWatchEvent<T>, void, undefined> {
-    const { namespace, signal, ...query } = options;
+    const { namespace, signal, sendInitialEvents, ...rest } = options;
+    const streamed = { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' };
+    const query = sendInitialEvents === undefined ? rest : { ...rest, ...streamed };
     const collection = await this.#collection({ apiVersion, kind }, namespace);
     const path = withQuery(collection, { ...query, watch: 'true', allowWatchBookmarks: 'true' });
     const request = signal === undefined ? {} : { signal };
