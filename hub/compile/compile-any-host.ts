@@ -50,6 +50,7 @@ export function compileAnyHost(state: FleetState, offers: readonly Offer[]): Com
     recipients: [...variants.keys()],
     backends,
     statuses: sortStatuses(statuses),
+    reach: new Map(),
     origins: new Map(),
   };
 }

@@ -14,8 +14,9 @@ import { hostOwner } from './host/ownership.ts';
 import { isGranted, policiesFor, type TrafficPolicy } from './policy/attachment.ts';
 import { encodeBackendSettings } from './policy/backend-settings.ts';
 import { type BareRoute, settlePassthrough } from './policy/passthrough.ts';
+import { reachOf, type SettledRoutes } from './policy/reach.ts';
 import { encodeTraffic } from './policy/values.ts';
-import { settle, type Settled } from './policy/settle.ts';
+import { settle } from './policy/settle.ts';
 import { sortStatuses } from './status.ts';
 import type { CompiledHost, FieldOrigin, ObjectStatus } from './types.ts';
 
@@ -64,6 +65,7 @@ export function compileHost(state: FleetState, index: FleetIndex, host: string):
     recipients,
     backends: backendsByCluster(contributed.flatMap(({ parts }) => parts)),
     statuses: sortStatuses([...statuses, ...bodies.statuses]),
+    reach: bodies.reach(recipients),
     origins: bodies.origins,
   };
 }
@@ -117,7 +119,7 @@ class Bodies {
   readonly #declaring: ReadonlySet<string>;
   readonly #fleetWide: readonly TrafficPolicy[];
   readonly #byMember: ReadonlyMap<string, readonly TrafficPolicy[]>;
-  readonly #settled = new Map<string, readonly (Settled | undefined)[]>();
+  readonly #settled = new Map<string, SettledRoutes>();
   readonly #encoded = new Map<string, Resource>();
 
   constructor(
@@ -150,7 +152,7 @@ class Bodies {
    * another only those whose exposure there is Everywhere.
    */
   forEntry(entry: string): Resource | undefined {
-    const governed = this.#byMember.has(entry) ? entry : COMMON;
+    const governed = this.#governed(entry);
     const settled = this.#settle(governed);
     const declares = entry === COMMON || this.#declaring.has(entry);
     const exposed = settled.map((one) => one !== undefined && (declares || one.values.exposure === 'Everywhere'));
@@ -168,6 +170,11 @@ class Bodies {
     return body;
   }
 
+  /** @param entries that serve the host. */
+  reach(entries: readonly string[]): CompiledHost['reach'] {
+    return reachOf(Map.groupBy(entries, (entry) => this.#settle(this.#governed(entry))));
+  }
+
   /** For an entry that must answer 404. */
   closed(): Resource {
     return this.#encode([]);
@@ -178,8 +185,11 @@ class Bodies {
     return resource('host', this.#host, Host.encode(message).finish());
   }
 
-  /** Per route, in their order; undefined for one that is not served. */
-  #settle(entry: string): readonly (Settled | undefined)[] {
+  #governed(entry: string): string {
+    return this.#byMember.has(entry) ? entry : COMMON;
+  }
+
+  #settle(entry: string): SettledRoutes {
     const known = this.#settled.get(entry);
     if (known !== undefined) return known;
     const policies = [...this.#fleetWide, ...(entry === COMMON ? [] : (this.#byMember.get(entry) ?? []))];

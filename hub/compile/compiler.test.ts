@@ -1,6 +1,8 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fleetOf, type SmallFleet, storeEntries } from '../../test/hub/small-fleet.ts';
+import { compare } from '../../lib/compare.ts';
+import { ObjectStatus } from '../../proto/gen/headgate/v1/configured.ts';
 import { FleetDraft, type FleetVersion } from '../fleet/fleet-draft.ts';
 import { HeldReports } from '../fleet/held-reports.ts';
 import type { Entry } from '../store/store.ts';
@@ -63,8 +65,15 @@ const piece: fc.Arbitrary<Partial<SmallFleet>> = fc.oneof(
   })),
 );
 
-function pictures(compiler: Compiler): unknown[] {
-  return compiler.hosts().map((name) => compiler.get(name));
+function pictures(compiler: Compiler): unknown {
+  return {
+    hosts: compiler.hosts().map((name) => compiler.get(name)),
+    statuses: ['ap', 'eu', 'us'].map((name) =>
+      [...compiler.statuses(name)]
+        .map(({ name: object, body }) => [object, ObjectStatus.decode(body)])
+        .sort(([a], [b]) => compare(String(a), String(b))),
+    ),
+  };
 }
 
 test('what a change touches is enough: step by step gives what compiling everything gives', () => {

@@ -5,12 +5,8 @@ import { compileHost } from './compile-host.ts';
 import { coverBy } from './host/cover.ts';
 import { compilePeers, compileSettings } from './compile-peers.ts';
 import { compare } from '../../lib/compare.ts';
-import type { CompiledHost } from './types.ts';
-
-export interface HostChange {
-  readonly previous: CompiledHost | undefined;
-  readonly next: CompiledHost | undefined;
-}
+import { type StandingChanges, Standings } from './standing/standings.ts';
+import type { CompiledHost, HostChange } from './types.ts';
 
 /** What one change of the fleet compiled to. */
 export interface CompiledChange {
@@ -21,6 +17,8 @@ export interface CompiledChange {
   readonly peers: ReadonlyMap<string, Resource | undefined>;
   /** Settings of clusters that joined; undefined for one that left. */
   readonly settings: ReadonlyMap<string, Resource | undefined>;
+  /** Statuses of members' own objects. */
+  readonly statuses: StandingChanges;
 }
 
 /** Holds what the fleet compiles to and recomputes only what a change touches. */
@@ -30,8 +28,10 @@ export class Compiler {
   readonly #reach = new Map<string, string>();
   #peers: ReadonlyMap<string, Resource> = new Map();
   readonly #settings = new Map<string, Resource>();
+  readonly #standings = new Standings();
 
-  apply({ state, index, touchedHosts, clustersTouched, revision }: FleetChange): CompiledChange {
+  apply(change: FleetChange): CompiledChange {
+    const { state, index, touchedHosts, clustersTouched, revision } = change;
     const hosts = new Map<string, HostChange>();
     const compile = (host: string): CompiledHost | undefined => {
       const previous = this.#hosts.get(host);
@@ -72,11 +72,17 @@ export class Compiler {
         settings.set(cluster, undefined);
       }
     }
-    return { revision, hosts, peers, settings };
+    const statuses = this.#standings.apply(change, hosts, (host) => this.#hosts.get(host));
+    return { revision, hosts, peers, settings, statuses };
   }
 
   get(host: string): CompiledHost | undefined {
     return this.#hosts.get(host);
+  }
+
+  /** Of a member's own objects, in no order. */
+  statuses(cluster: string): Iterable<Resource> {
+    return this.#standings.of(cluster);
   }
 
   /** Ascending. */

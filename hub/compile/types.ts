@@ -1,4 +1,6 @@
 import type { Resource } from '../../lib/sync/index.ts';
+import type { TrafficPolicy } from './policy/attachment.ts';
+import type { Reach } from './policy/reach.ts';
 
 /** The condition of one object, as status, CLI and console show it. */
 export interface ObjectStatus {
@@ -24,6 +26,12 @@ export interface FieldOrigin {
   readonly losers: readonly string[];
 }
 
+/** A host computed anew; its body may have come out the same. */
+export interface HostChange {
+  readonly previous: CompiledHost | undefined;
+  readonly next: CompiledHost | undefined;
+}
+
 /** Everything that one host compiles to. A pure function of the fleet's state; byte-identical everywhere. */
 export interface CompiledHost {
   readonly name: string;
@@ -40,6 +48,8 @@ export interface CompiledHost {
   readonly backends: ReadonlyMap<string, readonly Resource[]>;
   /** What is not as asked; an object that is not named here is accepted. */
   readonly statuses: readonly ObjectStatus[];
+  /** What becomes of each policy that says something of a route here. */
+  readonly reach: ReadonlyMap<TrafficPolicy, Reach>;
   /** Per route id, then per entry cluster ('' for the common body). */
   readonly origins: ReadonlyMap<string, ReadonlyMap<string, readonly FieldOrigin[]>>;
 }

@@ -12,7 +12,7 @@ import {
   type ReceiverSink,
   SpeakerRegister,
 } from '../../lib/sync/index.ts';
-import { Host } from '../../proto/gen/headgate/v1/configured.ts';
+import { Host, ObjectStatus } from '../../proto/gen/headgate/v1/configured.ts';
 import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/sync.ts';
 import { type SmallFleet, storeEntries } from '../../test/hub/small-fleet.ts';
 import { Compiler } from '../compile/compiler.ts';
@@ -186,6 +186,28 @@ test('a reconnect with nothing changed costs no configuration byte', async () =>
   await eu.until(() => eu.deltas.length === 2);
   expect(eu.deltas[1]).toMatchObject({ upserts: [], removals: [], endOfSnapshot: true });
   expect(distributor.bytesSent('eu')).toBe(before);
+});
+
+test('the status of an object goes to its own cluster, and goes with it', async () => {
+  const { distributor, load } = hub();
+  await load();
+  const [eu, us] = [new Agent('eu'), new Agent('us')];
+  stops.push(eu.connect(distributor), us.connect(distributor));
+  const spec = { targetRefs: [{ group: '', kind: 'Namespace', name: 'shop' }], affinity: {} };
+  const policies = [{ kind: 'TrafficPolicy', name: 'shop/p', cluster: 'us', spec }];
+  await put({ policies });
+  const name = 'TrafficPolicy/shop/p';
+  await us.until(() => us.names('status').includes(name));
+  const status = us.inventory.get('status', name);
+  expect(ObjectStatus.decode(status?.body ?? new Uint8Array())).toMatchObject({
+    generation: 1n,
+    findings: [],
+    fleet: 'in force in 1 of 1 cluster for 1 route',
+  });
+  const [{ key } = { key: '' }] = storeEntries({ members: [], policies });
+  await store.transact({ operations: [{ kind: 'delete', key }] });
+  await us.until(() => !us.names('status').includes(name));
+  expect(eu.deltas.flatMap(({ upserts }) => upserts).some(({ type }) => type === 'status')).toBe(false);
 });
 
 test('a new member is served once the fleet has it, and told to the others', async () => {

@@ -67,6 +67,10 @@ export class Distributor {
         this.#pending.add(name);
       }
     }
+    for (const [cluster, statuses] of change.statuses) {
+      for (const [name, status] of statuses) this.#subscriptions.get(cluster)?.put('status', name, status);
+      this.#pending.add(cluster);
+    }
     for (const cluster of joined) for (const resolve of this.#joining.get(cluster) ?? []) resolve();
     this.#drain();
   }

@@ -12,8 +12,15 @@ function change(revision: bigint, recipients: readonly string[]): CompiledChange
     backends: new Map(),
     statuses: [],
     origins: new Map(),
+    reach: new Map(),
   };
-  return { revision, hosts: new Map([['h', { previous: undefined, next }]]), peers: new Map(), settings: new Map() };
+  return {
+    revision,
+    hosts: new Map([['h', { previous: undefined, next }]]),
+    peers: new Map(),
+    settings: new Map(),
+    statuses: new Map(),
+  };
 }
 
 test('a change is measured until those it concerns have it, from the oldest that waits', () => {

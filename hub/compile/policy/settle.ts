@@ -107,8 +107,13 @@ function disagree(winner: Bid, loser: Bid): boolean {
     winner.policy !== loser.policy &&
     winner.level === loser.level &&
     winner.override === loser.override &&
-    JSON.stringify(winner.value) !== JSON.stringify(loser.value)
+    !agree(winner, loser)
   );
+}
+
+/** Whether two say the same of a field. */
+export function agree(a: Bid, b: Bid): boolean {
+  return JSON.stringify(a.value) === JSON.stringify(b.value);
 }
 
 function disagreement(winner: Bid, loser: Bid, route: RouteIdentity): ObjectStatus {
