@@ -58,6 +58,8 @@ export class Keeper {
   #deaths = 0;
   #diedAt = -Infinity;
   #lastWords = '';
+  /** Why the binary that a start or reload would run cannot be used. */
+  #unusable = '';
   #restarts = 0;
   #startedAt = -Infinity;
   /** When HAProxy, which has ended, is started again. */
@@ -94,8 +96,15 @@ export class Keeper {
     return this.#options.mirror.serves && (ill?.part !== 'worker' || ill.unreachable);
   }
 
-  /** What went wrong lately and was mended. */
+  /** What went wrong lately and was mended, and what the next reload brings. */
   get note(): string {
+    const { build, version } = this.#options.mirror.process;
+    const other =
+      build.version === version ? '' : `HAProxy ${version} runs, and ${build.version} from the next reload on`;
+    return [this.#mourning, this.#unusable === '' ? other : this.#unusable].filter((words) => words !== '').join('; ');
+  }
+
+  get #mourning(): string {
     if (this.#options.clock.now() - this.#diedAt > REMEMBERED) return '';
     const times = this.#deaths === 1 ? 'once' : `${this.#deaths} times`;
     return `HAProxy was started again ${times} lately: ${this.#lastWords}`;
@@ -153,6 +162,14 @@ export class Keeper {
     } finally {
       this.#startedAt = clock.now();
     }
+  }
+
+  /** Before a reload would fail by it. */
+  async #lookAtBinary(): Promise<void> {
+    this.#unusable = await this.#options.mirror.process.probe().then(
+      () => '',
+      (error: unknown) => `HAProxy cannot be reloaded: ${HeadgateError.from(error).message}`,
+    );
   }
 
   #mourn(words: string): void {
@@ -215,6 +232,7 @@ export class Keeper {
     if (mirror.isBehind || mirror.isStranger || now - this.#repairedAt >= REPAIR_EVERY) {
       await mirror.repair();
       await mirror.process.trimLog();
+      await this.#lookAtBinary();
       this.#repairedAt = clock.now();
     }
     if (mirror.owed !== undefined && now - this.#settledAt >= SETTLE_EVERY) {

@@ -13,7 +13,7 @@ import { checkFree } from './process/addresses.ts';
 import { checkCertificates, checkConfiguration, withoutKeys } from './process/check.ts';
 import type { ConfigFiles } from './process/config-files.ts';
 import { HaproxyProcess } from './process/process.ts';
-import type { HaproxyBuild } from './process/probe.ts';
+import { type HaproxyBuild, hasSlowMaps } from './process/probe.ts';
 import { formatState, STATE_FILE } from './process/state-file.ts';
 import type { HaproxyState } from './process/state-file.ts';
 import { MASTER_SOCKET } from './process/stop.ts';
@@ -96,7 +96,7 @@ export class Mirror {
     this.process.onExit = onEvent;
     this.#metrics = new SlotMetrics(join(folder, sockets.metrics), log);
     this.#client = new RuntimeClient(join(folder, sockets.worker), onEvent);
-    this.executor = new Executor(this.#client, clock, build.slowMaps ? options.planner.desired : undefined);
+    this.executor = new Executor(this.#client, clock, options.planner.desired);
   }
 
   get reloads(): ReadonlyMap<string, number> {
@@ -183,12 +183,12 @@ export class Mirror {
 
   /** Lays out the files for a HAProxy that somebody else will start. */
   async lay(): Promise<void> {
-    const { build, files, folder, planner } = this.#options;
+    const { files, folder, planner } = this.#options;
     const rendered = renderFiles(planner.desired, this.#fixed);
     await files.replaceAll(rendered);
     await this.#check(rendered);
     // No worker judges them before the one that is to begin with them.
-    await checkCertificates(build.path, folder);
+    await checkCertificates(this.process.build.path, folder);
     await this.saveState();
   }
 
@@ -280,8 +280,9 @@ export class Mirror {
   }
 
   async #check(rendered: ReadonlyMap<string, string>): Promise<void> {
-    const { build, folder } = this.#options;
-    await checkConfiguration(build.path, folder, withoutKeys(rendered, this.#fixed.defaultCertificate));
+    await this.process.probe();
+    const shown = withoutKeys(rendered, this.#fixed.defaultCertificate);
+    await checkConfiguration(this.process.build.path, this.#options.folder, shown);
   }
 
   /** A new worker loads the files; whatever was only at runtime is gone with the old one. */
@@ -447,6 +448,7 @@ export class Mirror {
       const table = await this.process.refresh();
       if (await this.process.isServed(table)) {
         this.#worker = table.worker;
+        this.executor.slowMaps = hasSlowMaps(this.process.version);
         this.#client.reset();
         this.executor.takeOver([]);
         return;

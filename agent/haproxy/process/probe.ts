@@ -13,8 +13,6 @@ export interface HaproxyBuild {
   readonly major: number;
   readonly minor: number;
   readonly features: ReadonlySet<string>;
-  /** Changing a key of a map takes as long as the map is. Measured so on 2.6, and not on 3.0 and 3.2. */
-  readonly slowMaps: boolean;
 }
 
 const OLDEST: readonly [number, number] = [2, 6];
@@ -40,8 +38,7 @@ export function parseBuild(path: string, output: string): HaproxyBuild {
   const features = new Set(
     [...(/^Feature list : (.*)$/m.exec(output)?.[1] ?? '').matchAll(/\+(\S+)/g)].map((m) => String(m[1])),
   );
-  const slowMaps = Number(major) < 3;
-  const build = { path, version, major: Number(major), minor: Number(minor), features, slowMaps };
+  const build = { path, version, major: Number(major), minor: Number(minor), features };
   if (build.major < OLDEST[0] || (build.major === OLDEST[0] && build.minor < OLDEST[1])) {
     throw new HeadgateError('HG5001', `HAProxy ${version} at ${path} is too old`, { remedy });
   }
@@ -51,6 +48,11 @@ export function parseBuild(path: string, output: string): HaproxyBuild {
     }
   }
   return build;
+}
+
+/** Whether changing a key of a map takes as long as the map is. Measured so on 2.6, and not on 3.0 and 3.2. */
+export function hasSlowMaps(version: string): boolean {
+  return Number.parseInt(version, 10) < 3;
 }
 
 /** The first executable of that name on PATH, as a shell would find it. */

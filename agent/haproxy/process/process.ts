@@ -9,7 +9,7 @@ import { hasCode } from '../../ledger/disk-error.ts';
 import { sockets } from '../model/names.ts';
 import { askMaster, askOnce, showProcesses } from './master.ts';
 import type { ProcessTable } from './master.ts';
-import type { HaproxyBuild } from './probe.ts';
+import { type HaproxyBuild, probeHaproxy } from './probe.ts';
 import { elsewhere, findNoted, isAlive, isOf, MASTER_SOCKET, PID_FILE, sendSignal, stopHaproxy } from './stop.ts';
 import { alerts, startError } from './words.ts';
 
@@ -49,6 +49,7 @@ export class HaproxyProcess {
   readonly #options: ProcessOptions;
   readonly #master: string;
   #table: ProcessTable | undefined;
+  #build: HaproxyBuild;
   #version: string;
   /** While HAProxy starts or reloads it may be silent. */
   #busy = false;
@@ -58,6 +59,7 @@ export class HaproxyProcess {
 
   constructor(options: ProcessOptions) {
     this.#options = options;
+    this.#build = options.build;
     this.#version = options.build.version;
     this.#master = join(options.folder, MASTER_SOCKET);
   }
@@ -67,7 +69,25 @@ export class HaproxyProcess {
     this.#onExit = listener;
   }
 
-  /** As the worker calls itself: another binary may have been put in the place of the one that was probed. */
+  /** What the next start or reload runs, when it was last asked. */
+  get build(): HaproxyBuild {
+    return this.#build;
+  }
+
+  /**
+   * Asks the binary anew what it is: an upgrade may have put another in its place, which a reload would run, too.
+   *
+   * @throws HG5001 where it cannot be used
+   */
+  async probe(): Promise<void> {
+    const before = this.#build;
+    this.#build = await probeHaproxy(before.path);
+    const { path, version } = this.#build;
+    if (version !== before.version)
+      this.#options.log.info('haproxy was replaced', { path, before: before.version, version });
+  }
+
+  /** As the worker calls itself: it may be older than the binary, or another container's. */
   get version(): string {
     return this.#version;
   }
@@ -170,14 +190,15 @@ export class HaproxyProcess {
   }
 
   async #start(signal: AbortSignal): Promise<void> {
-    const { build, folder, configuration, log } = this.#options;
+    const { folder, configuration, log } = this.#options;
+    await this.probe();
     await rm(this.#master, { force: true });
     const logFile = await open(join(folder, LOG_FILE), 'a', 0o600);
     const from = (await logFile.stat()).size;
     let ended = false;
     let child: ChildProcess | undefined;
     try {
-      child = spawn(build.path, ['-W', '-S', `unix@${MASTER_SOCKET},mode,600`, '-f', configuration], {
+      child = spawn(this.#build.path, ['-W', '-S', `unix@${MASTER_SOCKET},mode,600`, '-f', configuration], {
         cwd: folder,
         // Nothing for a configuration to read, and nothing of ours in /proc/<pid>/environ.
         env: {},

@@ -36,10 +36,11 @@ export class Executor {
   readonly #client: RuntimeClient;
   readonly #clock: Clock;
   readonly #draining = new Map<string, Draining>();
-  readonly #desired: Pick<Desired, 'maps'> | undefined;
+  readonly #desired: Pick<Desired, 'maps'>;
+  /** Long maps are slow to change: they are then replaced by what they should hold. */
+  slowMaps = false;
 
-  /** @param desired given where long maps are slow to change: they are then replaced by what it holds. */
-  constructor(client: RuntimeClient, clock: Clock, desired?: Pick<Desired, 'maps'>) {
+  constructor(client: RuntimeClient, clock: Clock, desired: Pick<Desired, 'maps'>) {
     this.#client = client;
     this.#clock = clock;
     this.#desired = desired;
@@ -53,8 +54,8 @@ export class Executor {
   /** @throws HG5003 where the worker went away. */
   async run(ops: readonly OwnedOp[]): Promise<readonly Failure[]> {
     const desired = this.#desired;
-    const replaced = desired === undefined ? undefined : mapsToReplace(ops, desired);
-    if (desired === undefined || replaced === undefined || replaced.size === 0) return await this.#runEach(ops);
+    const replaced = this.slowMaps ? mapsToReplace(ops, desired) : undefined;
+    if (replaced === undefined || replaced.size === 0) return await this.#runEach(ops);
     const failures: Failure[] = [];
     let ordinary: OwnedOp[] = [];
     for (const owned of ops) {
