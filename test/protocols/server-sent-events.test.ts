@@ -64,7 +64,7 @@ test.each(ways)('a client that resets its HTTP/2 stream is missed at once, %s', 
         ALPNProtocols: ['h2'],
       }),
   });
-  const request = session.request({ ':path': '/' });
+  const request = session.request({ ':path': '/', accept: 'text/event-stream' });
   const [[stream]] = await Promise.all([opened, once(request, 'response')]);
   const gone = once(stream, 'close');
   request.close(constants.NGHTTP2_CANCEL);

@@ -15,6 +15,8 @@ export const files = {
   defaultCertificate: 'certs/default.pem',
   /** Own leaf, chain and key of the gateway link. */
   gatewayCertificate: 'gateway/gateway.pem',
+  /** List of the gateway listener's certificate. */
+  gatewayCertificates: 'gateway/crt-list.txt',
   gatewayCa: 'gateway/ca.pem',
   /** What a new worker must know of the servers that checks have failed; only while it is being loaded. */
   health: 'run/health.state',

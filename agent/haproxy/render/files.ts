@@ -1,6 +1,7 @@
 import type { Desired, Fixed } from '../model/desired.ts';
 import { files, mapFile, mapNames, SLOTS_PER_FILE, slotFile } from '../model/names.ts';
 import { baseFile } from './base.ts';
+import { hopCertificates } from './hop.ts';
 import { crtListFile, peersFile, slotsFile } from './pools.ts';
 
 const mapOf = new Map(mapNames.map((name) => [mapFile(name), name]));
@@ -16,6 +17,7 @@ function fileNames(desired: Desired): string[] {
     files.crtList,
     files.defaultCertificate,
     files.gatewayCertificate,
+    files.gatewayCertificates,
     files.gatewayCa,
     ...desired.certificates.keys(),
     ...desired.authorities.keys(),
@@ -37,6 +39,8 @@ export function renderFile(desired: Desired, fixed: Fixed, name: string): string
       return desired.defaultCertificate ?? fixed.defaultCertificate;
     case files.gatewayCertificate:
       return fixed.gatewayCertificate;
+    case files.gatewayCertificates:
+      return hopCertificates();
     case files.gatewayCa:
       return fixed.gatewayCa;
     default:

@@ -14,7 +14,7 @@ export function gateway({ listeners }: Pick<Fixed, 'listeners'>): string[] {
   return [
     'frontend gateway',
     ...indent([
-      `${bind(listeners.gateway)} ssl crt ${files.gatewayCertificate} ca-file ${files.gatewayCa} verify required alpn h2,http/1.1`,
+      `${bind(listeners.gateway)} ssl crt-list ${files.gatewayCertificates} ca-file ${files.gatewayCa} verify required`,
       // A leaf from a cluster's own CA has no subject, and that CA's name is the cluster's.
       `http-request return status 403 content-type text/plain string "unknown gateway\\n" if !{ ssl_c_s_dn(CN),map_str(${mapFile('peer')}) -m found } !{ ssl_c_i_dn(CN),map_str(${mapFile('peer')}) -m found }`,
       `http-request set-var(txn.slot) req.fhdr(${ROUTE_HEADER}),map_str(${mapFile('gateway')})`,

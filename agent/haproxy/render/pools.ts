@@ -1,6 +1,7 @@
 import { HeadgateError } from '../../../lib/errors.ts';
 import type { CertificateEntry, Link, PeerSlot, Server, Slot } from '../model/desired.ts';
 import { CLIENT_HEADER, files, PROBE_PATH, ROUTE_HEADER } from '../model/names.ts';
+import { chooseProtocol } from './hop.ts';
 import { indent } from './indent.ts';
 import { ROUTE_ID } from './rules/splitting.ts';
 import { profileLines } from './profile.ts';
@@ -28,7 +29,8 @@ export function peersFile(peers: readonly PeerSlot[]): string {
       `backend ${peer.name}`,
       ...indent([
         'http-reuse always',
-        // A gateway that reloads closes connections that a request may just be on its way on; see docs/decisions/0022.
+        chooseProtocol,
+        // A gateway that reloads closes HTTP/2 connections that a request may just be on its way on.
         'retries 3',
         'retry-on conn-failure empty-response',
         'http-request disable-l7-retry if !{ method GET HEAD OPTIONS TRACE PUT DELETE }',

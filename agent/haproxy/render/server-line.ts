@@ -7,11 +7,14 @@ import {
 } from '../../../proto/gen/headgate/v1/configured.ts';
 import { hostPort } from '../model/address.ts';
 import type { Link, Server } from '../model/desired.ts';
-import { authorityFile, files } from '../model/names.ts';
+import { authorityFile } from '../model/names.ts';
+import { hopTls } from './hop.ts';
 
 /** Milliseconds between checks; of a server that failed one, or that a failed connection took out. */
 const INTERVAL = 2_000;
 const FAST_INTERVAL = 500;
+/** Idle connections are kept. HAProxy 2.6 gives an added server neither of its defaults, and so no pool. */
+const POOL = 'pool-max-conn -1 pool-purge-delay 5s';
 /** A server without checks that outliers may take out is only ever checked to bring it back. */
 const SELDOM = 3_600_000;
 
@@ -47,12 +50,7 @@ export function usesTls(link: Link): boolean {
 const GATEWAY_SETTINGS = BackendSettings.create({ outlier: { consecutiveErrors: 10 } });
 
 function gatewayOptions(name: string): string[] {
-  return [
-    ...checks(GATEWAY_SETTINGS),
-    `ssl ca-file ${files.gatewayCa} crt ${files.gatewayCertificate} verify required verifyhost ${name}`,
-    // The probe page is asked for over HTTP/1.1.
-    `sni str(${name}) alpn h2 ws h1 check-ssl check-sni ${name} check-alpn http/1.1`,
-  ];
+  return [POOL, ...checks(GATEWAY_SETTINGS), ...hopTls(name)];
 }
 
 function endpointOptions(settings: BackendSettings): string[] {
