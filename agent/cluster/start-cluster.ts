@@ -2,18 +2,19 @@ import { join } from 'node:path';
 
 import { formatAddress } from '../../lib/config/address.ts';
 import { HeadgateError } from '../../lib/errors.ts';
-import { serveRpc, type RpcConnection } from '../../lib/rpc/index.ts';
+import type { RpcConnection } from '../../lib/rpc/index.ts';
 import { VERSION } from '../../lib/version.ts';
 import type { AgentContext } from '../context.ts';
-import { forwardEnrolment } from '../identity/forward-enrolment.ts';
+import type { NodeAttestor } from '../identity/node-enrolment.ts';
 import { openSpeaker } from '../identity/speaker.ts';
+import { tokenReviewAttestor } from '../identity/token-review.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
 import { runUplink } from '../uplink.ts';
 import { ClusterAgent } from './cluster-agent.ts';
 import { directorySource } from './directory/directory-source.ts';
 import { type FolderMemory, openFolderMemory } from './directory/folder-memory.ts';
 import { kubernetesSource } from './kubernetes/kubernetes-source.ts';
-import { serveConfigure, serveReport } from './node-server.ts';
+import { serveNodes } from './serve-nodes.ts';
 import type { Source } from './source.ts';
 
 /** Starts the cluster role: source, link to the hub and, where asked, the server for node agents apart. */
@@ -61,27 +62,21 @@ export async function startCluster(context: AgentContext): Promise<ClusterAgent>
   keep(reportAndConfigure());
   if (options.listenNodes === undefined) return agent;
 
-  const common = { clock, log, signal };
-  const server = resources.use(
-    await serveRpc({
-      address: formatAddress(options.listenNodes),
-      role: 'agent',
-      tls: identity.current().control,
-      services: {
-        report: async ({ identity: peer }, pipe) => {
-          if (peer.kind === 'node') await serveReport(agent, peer.node, pipe, common);
-        },
-        configure: async (_peer, pipe) => await serveConfigure(agent, pipe, common),
-        ...forwardEnrolment(() => hub),
-      },
-      log,
-      signal,
-      admit: (peer) => peer.kind === 'node' && peer.cluster === options.cluster,
-    }),
-  );
-  resources.defer(identity.onChange(({ control }) => server.setTls(control)));
+  const server = await serveNodes(context, {
+    address: options.listenNodes,
+    agent,
+    ledger,
+    hub: () => hub,
+    attestor: attestorOf(context),
+  });
   context.fields['nodes'] = server.address;
   return agent;
+}
+
+/** Nodes may prove themselves by the cluster's own tokens where there is an API server that knows them. */
+function attestorOf({ kubernetes, options, signal }: AgentContext): NodeAttestor | undefined {
+  if (kubernetes === undefined || options.nodeServiceAccount === undefined) return undefined;
+  return tokenReviewAttestor(kubernetes, options.nodeServiceAccount, signal);
 }
 
 async function openSource(context: AgentContext): Promise<Source> {

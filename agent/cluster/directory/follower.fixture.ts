@@ -4,9 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
 import { systemClock } from '../../../lib/clock.ts';
 import { silentLog } from '../../../lib/log.ts';
-import { Inventory } from '../../../lib/sync/index.ts';
-import { Ingress, Problem } from '../../../proto/gen/headgate/v1/reported.ts';
-import type { SourceChange } from '../source.ts';
+import { Follower } from '../follower.fixture.ts';
 import { directorySource } from './directory-source.ts';
 import type { FolderMemory } from './folder-memory.ts';
 
@@ -30,78 +28,6 @@ export function useFolder(): void {
   });
 }
 
-/** Reads a source as the agent does, and keeps what all its changes came to. */
-export class Follower {
-  readonly inventory = new Inventory();
-  readonly changes: SourceChange[] = [];
-  readonly #stop = new AbortController();
-  readonly #iterator: AsyncIterator<SourceChange>;
-  #pending: Promise<IteratorResult<SourceChange>> | undefined;
-
-  constructor(rescanMs: number, memory?: FolderMemory) {
-    const source = directorySource({
-      folder,
-      clock: systemClock,
-      log: silentLog,
-      settleMs: 200,
-      rescanMs,
-      ...(memory === undefined ? {} : { memory }),
-    });
-    this.#iterator = source.changes(this.#stop.signal)[Symbol.asyncIterator]();
-  }
-
-  async next(): Promise<SourceChange> {
-    this.#pending ??= this.#iterator.next();
-    const result = await this.#pending;
-    this.#pending = undefined;
-    if (result.done === true) throw new Error('the source ended');
-    this.changes.push(result.value);
-    this.inventory.apply(result.value.report);
-    this.inventory.apply(result.value.own);
-    return result.value;
-  }
-
-  /** Reads changes until something holds. */
-  async until(holds: () => boolean): Promise<void> {
-    while (!holds()) await this.next();
-  }
-
-  /** Whether no change comes for as long. */
-  async isSilent(ms: number): Promise<boolean> {
-    this.#pending ??= this.#iterator.next();
-    return (await Promise.race([this.#pending, systemClock.sleep(ms)])) === undefined;
-  }
-
-  names(type: string): string[] {
-    return [...this.inventory.ofType(type)].map(({ name }) => name).sort();
-  }
-
-  hosts(name: string): string[] {
-    const body = this.inventory.get('ingress', name)?.body;
-    return body === undefined ? [] : Ingress.decode(body).rules.map(({ host }) => host);
-  }
-
-  /** Names of every resource whose removal was ever told. */
-  removed(type: string): string[] {
-    return this.changes
-      .flatMap(({ report }) => report.removals)
-      .flatMap((key) => (key.type === type ? [key.name] : []));
-  }
-
-  problems(): string[] {
-    return [...this.inventory.ofType('problem')]
-      .map(({ body }) => Problem.decode(body))
-      .map(({ code, place, field, message }) => `${code} ${place} ${field}: ${message}`)
-      .sort();
-  }
-
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#pending;
-    await this.#iterator.return?.();
-  }
-}
-
 export interface FollowOptions {
   readonly rescanMs?: number;
   readonly memory?: FolderMemory;
@@ -109,7 +35,16 @@ export interface FollowOptions {
 
 /** Follows the folder without waiting for its first change. */
 export function begin({ rescanMs = 60_000, memory }: FollowOptions = {}): Follower {
-  follower = new Follower(rescanMs, memory);
+  follower = new Follower(
+    directorySource({
+      folder,
+      clock: systemClock,
+      log: silentLog,
+      settleMs: 200,
+      rescanMs,
+      ...(memory === undefined ? {} : { memory }),
+    }),
+  );
   return follower;
 }
 
