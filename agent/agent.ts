@@ -6,12 +6,12 @@ import { formatAddress } from '../lib/config/address.ts';
 import { makeFolder } from '../lib/make-folder.ts';
 import { openKubernetesClient, registerKubernetesMetrics, type KubernetesClient } from '../lib/kubernetes/index.ts';
 import type { Log } from '../lib/log.ts';
-import { createRegistry, startOps } from '../lib/ops/index.ts';
+import { createRegistry, type ReadinessCheck, startOps } from '../lib/ops/index.ts';
 import { withReconnect } from '../lib/rpc/index.ts';
 import type { ClusterAgent } from './cluster/cluster-agent.ts';
 import { serveConfigure, serveReport } from './cluster/node-server.ts';
-import { startCluster } from './cluster/start-cluster.ts';
 import type { AgentContext } from './context.ts';
+import type { DataPlane } from './haproxy/data-plane.ts';
 import { haproxyFolders } from './haproxy/process/haproxy-folder.ts';
 import { AgentIdentity } from './identity/agent-identity.ts';
 import { directoryClusterUid } from './identity/cluster-uid.ts';
@@ -49,6 +49,9 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
   await makeFolder(options.data);
 
   const registry = createRegistry('agent');
+  const checks: ReadinessCheck[] = [];
+  // First, so that whoever looks whether the agent lives does not end one that waits for its hub or for HAProxy.
+  const ops = resources.use(await openOps(options, registry, checks, log));
   const kubernetes = await openKubernetes(options, registry, resources, clock);
   const clusterUid =
     kubernetes === undefined
@@ -77,12 +80,13 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
       // Until all of it is awaited nobody else looks.
       one.catch(() => ended.abort());
     },
-    checks: [],
+    checks,
     fields: { cluster, node },
   };
   try {
-    const ops = await startRoles(context);
-    around.ready({ ...context.fields, ops });
+    const node = await startRoles(context);
+    ops.started(node?.dataPlane);
+    around.ready({ ...context.fields, ops: ops.address });
     // None resolves before the signal; the first that rejects ends the agent.
     await Promise.all(work);
   } finally {
@@ -103,23 +107,38 @@ async function openKubernetes(
   return resources.use(await openKubernetesClient({ kubeconfig: source.kubeconfig, clock, metrics }));
 }
 
-/** @returns HOST:PORT of the ops endpoints. */
-async function startRoles(context: AgentContext): Promise<string> {
-  const { options, registry, checks, resources, log } = context;
+/** Serves the ops endpoints: not ready, with the reason, until the agent has started. */
+async function openOps(options: AgentOptions, registry: Registry, checks: ReadinessCheck[], log: Log) {
+  let starting: string | undefined = 'the agent is starting';
+  let haproxy: DataPlane | undefined;
+  checks.push({ name: 'start', check: () => starting });
+  const server = await startOps({
+    address: options.ops,
+    registry,
+    checks,
+    more: async () => (await haproxy?.metrics()) ?? '',
+    log,
+  });
+  return {
+    address: server.address,
+    started: (dataPlane: DataPlane | undefined): void => {
+      starting = undefined;
+      haproxy = dataPlane;
+    },
+    [Symbol.asyncDispose]: async () => await server[Symbol.asyncDispose](),
+  };
+}
+
+async function startRoles(context: AgentContext) {
+  const { options, resources, log } = context;
   const nodeRole = options.roles.has('node') ? await startNode(context) : undefined;
-  const clusterAgent = options.roles.has('cluster') ? await startCluster(context) : undefined;
+  // What only a cluster needs is not in the memory of every node.
+  const clusterAgent = options.roles.has('cluster')
+    ? await (await import('./cluster/start-cluster.ts')).startCluster(context)
+    : undefined;
   if (nodeRole !== undefined) context.keep(linkNode(context, nodeRole.agent, clusterAgent));
   resources.use(await holdPidFile([options.data, ...(await haproxyFolders(options.data))], log));
-  const ops = resources.use(
-    await startOps({
-      address: options.ops,
-      registry,
-      checks,
-      ...(nodeRole === undefined ? {} : { more: async () => await nodeRole.dataPlane.metrics() }),
-      log,
-    }),
-  );
-  return ops.address;
+  return nodeRole;
 }
 
 /** The node's streams: in memory where the cluster role runs here too, else over the wire. */

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { parse } from 'yaml';
 import { HeadgateError } from '../lib/errors.ts';
 
 /**
@@ -42,7 +41,8 @@ async function readMapping(file: string): Promise<Record<string, unknown>> {
   }
   let value: unknown;
   try {
-    value = parse(text);
+    // Few give a file, and every process would hold the parser.
+    value = (await import('yaml')).parse(text);
   } catch (error) {
     throw new HeadgateError('HG1001', `${file} is not YAML`, { remedy: 'see -v for the place', cause: error });
   }

@@ -1,4 +1,3 @@
-import { stringify } from 'yaml';
 import { printable } from '../lib/printable.ts';
 
 export const formats = ['table', 'wide', 'json', 'yaml', 'name'] as const;
@@ -44,10 +43,6 @@ export function layout(rows: readonly (readonly string[])[], aligned: boolean): 
 
 export function printJson(screen: Screen, value: unknown): void {
   screen.write(`${JSON.stringify(value, null, 2)}\n`);
-}
-
-export function printYaml(screen: Screen, value: unknown): void {
-  screen.write(stringify(value, { lineWidth: 0 }));
 }
 
 /**

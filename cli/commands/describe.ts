@@ -1,7 +1,8 @@
 import type { DescribeResponse } from '../../hub/api/types.ts';
 import { connectHub, pathOf } from '../client.ts';
 import type { Globals } from '../globals.ts';
-import { type Format, cell, layout, printJson, printYaml, stdout } from '../output.ts';
+import { type Format, cell, layout, printJson, stdout } from '../output.ts';
+import { printYaml } from '../print-yaml.ts';
 
 export async function describe(
   kind: string,

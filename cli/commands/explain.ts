@@ -1,7 +1,8 @@
 import type { ExplainItem, ListResponse } from '../../hub/api/types.ts';
 import { connectHub, pathOf } from '../client.ts';
 import type { Globals } from '../globals.ts';
-import { type Format, cell, layout, percent, printJson, printYaml, stdout } from '../output.ts';
+import { type Format, cell, layout, percent, printJson, stdout } from '../output.ts';
+import { printYaml } from '../print-yaml.ts';
 
 export interface ExplainFlags {
   readonly cluster?: string;

@@ -4,7 +4,8 @@ import { HeadgateError } from '../../lib/errors.ts';
 import { type HubClient, connectHub, pathOf } from '../client.ts';
 import { columnsOf, nameOf } from '../columns.ts';
 import type { Globals } from '../globals.ts';
-import { type Format, printJson, printTable, printYaml, stdout } from '../output.ts';
+import { type Format, printJson, printTable, stdout } from '../output.ts';
+import { printYaml } from '../print-yaml.ts';
 
 export interface GetFlags {
   readonly namespace?: string;

@@ -1,7 +1,8 @@
 import type { GuardItem, ListResponse, RevisionResponse } from '../../hub/api/types.ts';
 import { connectHub, pathOf } from '../client.ts';
 import type { Globals } from '../globals.ts';
-import { type Format, printJson, printTable, printYaml, stdout } from '../output.ts';
+import { type Format, printJson, printTable, stdout } from '../output.ts';
+import { printYaml } from '../print-yaml.ts';
 
 export async function listGuards(flags: { readonly output?: Format }, globals: Globals): Promise<void> {
   const hub = await connectHub(globals);

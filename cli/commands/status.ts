@@ -2,7 +2,8 @@ import type { StatusResponse } from '../../hub/api/types.ts';
 import { connectHub, pathOf } from '../client.ts';
 import { columnsOf, objectName } from '../columns.ts';
 import type { Globals } from '../globals.ts';
-import { type Format, type Screen, cell, printJson, printTable, printYaml, stdout } from '../output.ts';
+import { type Format, type Screen, cell, printJson, printTable, stdout } from '../output.ts';
+import { printYaml } from '../print-yaml.ts';
 
 export async function status(flags: { readonly output?: Format }, globals: Globals): Promise<void> {
   const hub = await connectHub(globals);
