@@ -6,6 +6,7 @@ import { ObjectStatus } from '../../proto/gen/headgate/v1/configured.ts';
 import { FleetDraft, type FleetVersion } from '../fleet/fleet-draft.ts';
 import { HeldReports } from '../fleet/held-reports.ts';
 import type { Entry } from '../store/store.ts';
+import { standingName } from './standing/encode.ts';
 import { Compiler } from './compiler.ts';
 
 const cluster = fc.constantFrom('eu', 'us', 'ap');
@@ -70,8 +71,8 @@ function pictures(compiler: Compiler): unknown {
     hosts: compiler.hosts().map((name) => compiler.get(name)),
     statuses: ['ap', 'eu', 'us'].map((name) =>
       [...compiler.statuses(name)]
-        .map(({ name: object, body }) => [object, ObjectStatus.decode(body)])
-        .sort(([a], [b]) => compare(String(a), String(b))),
+        .map(({ body }) => ObjectStatus.decode(body))
+        .sort((a, b) => compare(standingName(a), standingName(b))),
     ),
   };
 }

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ClusterAgent } from '../../agent/cluster/cluster-agent.ts';
 import { AgentIdentity } from '../../agent/identity/agent-identity.ts';
 import { runUplink } from '../../agent/uplink.ts';
 import { type HubClient, connectHub } from '../../cli/client.ts';
@@ -9,7 +10,7 @@ import { type HubOptions, runHub } from '../../hub/hub.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { parseAddress } from '../../lib/config/address.ts';
 import { silentLog } from '../../lib/log.ts';
-import { Inventory, Publication, resource } from '../../lib/sync/index.ts';
+import { Inventory, Publication, type ReceiverSink, resource } from '../../lib/sync/index.ts';
 import { PathType } from '../../proto/gen/headgate/v1/configured.ts';
 import { ClusterInfo, Ingress, Service } from '../../proto/gen/headgate/v1/reported.ts';
 
@@ -22,6 +23,8 @@ export interface RunningHub extends AsyncDisposable {
   readonly client: HubClient;
   /** Enrols a cluster and reports what the publication holds over the wire, until the hub ends. */
   join(cluster: string): Promise<Publication>;
+  /** The same for a cluster agent that has listed its source: it is told too what the hub has for it. */
+  joinAgent(cluster: string, agent: ClusterAgent): Promise<void>;
 }
 
 const anyPort = parseAddress('127.0.0.1:0');
@@ -41,45 +44,50 @@ export async function startHub(options: Partial<HubOptions> = {}): Promise<Runni
   const client = await connectHub({ config });
   const agents: Promise<void>[] = [];
   const identities = new AsyncDisposableStack();
+  const joinWith = async (cluster: string, reports: Publication, sink: ReceiverSink): Promise<void> => {
+    const { token } = await client.call<AddClusterResponse>('POST', '/v1/clusters', { body: { name: cluster } });
+    const identity = identities.use(
+      await AgentIdentity.open({
+        folder: join(folder, `agent-${cluster}`),
+        hubs: [parseAddress(addresses.grpc)],
+        join: { token },
+        cluster,
+        node: 'n1',
+        role: 'cluster',
+        clusterUid: `uid-${cluster}`,
+        clock: systemClock,
+        log: silentLog,
+        signal,
+      }),
+    );
+    agents.push(
+      runUplink({
+        reports,
+        sink,
+        clock: systemClock,
+        log: silentLog,
+        addresses: [addresses.grpc],
+        tls: () => identity.current().control,
+        expect: (peer) => peer.kind === 'hub',
+        speaker: { count: 1n, instance: cluster },
+        signal,
+      }),
+    );
+  };
   return {
     folder,
     config,
     ...addresses,
     client,
     join: async (cluster) => {
-      const { token } = await client.call<AddClusterResponse>('POST', '/v1/clusters', { body: { name: cluster } });
-      const identity = identities.use(
-        await AgentIdentity.open({
-          folder: join(folder, `agent-${cluster}`),
-          hubs: [parseAddress(addresses.grpc)],
-          join: { token },
-          cluster,
-          node: 'n1',
-          role: 'cluster',
-          clusterUid: `uid-${cluster}`,
-          clock: systemClock,
-          log: silentLog,
-          signal,
-        }),
-      );
       const reports = new Publication();
       const info = ClusterInfo.encode({ uid: `uid-${cluster}`, agentVersion: 'test' }).finish();
       reports.publish({ upserts: [resource('cluster', 'self', info)], removals: [] });
-      agents.push(
-        runUplink({
-          reports,
-          sink: { inventory: new Inventory(), held: () => undefined, accept: () => Promise.resolve([]) },
-          clock: systemClock,
-          log: silentLog,
-          addresses: [addresses.grpc],
-          tls: () => identity.current().control,
-          expect: (peer) => peer.kind === 'hub',
-          speaker: { count: 1n, instance: cluster },
-          signal,
-        }),
-      );
+      const sink = { inventory: new Inventory(), held: () => undefined, accept: () => Promise.resolve([]) };
+      await joinWith(cluster, reports, sink);
       return reports;
     },
+    joinAgent: async (cluster, agent) => await joinWith(cluster, agent.up, agent.hubSink()),
     [Symbol.asyncDispose]: async () => {
       stop.abort();
       await Promise.all([running, ...agents]);

@@ -156,12 +156,13 @@ test('the same fleet gives the same bytes whatever order it came in', () => {
       spec: { targetRefs: [shop], exposure: 'Everywhere' },
     })),
   };
-  const bytes = (fleet: FleetVersion) => {
-    const compiler = new Compiler();
-    const rest = { previous: undefined, clustersTouched: true, everything: true, policies: [], revision: 1n };
-    compiler.apply({ ...fleet, ...rest, ingresses: new Set(), touchedHosts: new Set(fleet.index.hosts.keys()) });
-    return ['eu', 'us'].map((cluster) => [...compiler.statuses(cluster)].map(({ name, digest }) => [name, digest]));
-  };
   const entries = storeEntries(given);
   expect(bytes(fleetOf(entries))).toEqual(bytes(fleetOf(entries.toReversed())));
 });
+
+function bytes(fleet: FleetVersion): unknown {
+  const compiler = new Compiler();
+  const rest = { previous: undefined, clustersTouched: true, everything: true, policies: [], revision: 1n };
+  compiler.apply({ ...fleet, ...rest, ingresses: new Set(), touchedHosts: new Set(fleet.index.hosts.keys()) });
+  return ['eu', 'us'].map((cluster) => [...compiler.statuses(cluster)].map(({ name, digest }) => [name, digest]));
+}
