@@ -179,7 +179,7 @@ export class NodeAgent {
       // What waits for a reload is taken in right after it.
       const wait = code === 'HG5006' ? RETRY_MS : Math.min(RETRY_CAP_MS, RETRY_MS * 2 ** (attempts - 1));
       this.#rejected.set(name, { key, transient, attempts, retryAt: clock.now() + wait });
-      if (attempts === 1) log.warn('rejected', { resource: name, code, reason: message, haproxy });
+      if (attempts === 1) log.warn('rejected', { resource: name, code, field, reason: message, haproxy, remedy });
       const body = Verdict.encode({
         type: key.type,
         name: key.name,

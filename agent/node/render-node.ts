@@ -31,8 +31,8 @@ export async function renderNode(
   const verdicts = await renderDataPlane(options, { ...around, log }, ledger.inventory);
   for (const verdict of verdicts) {
     if (verdict.programmed) continue;
-    const { key, code, message, haproxy } = verdict;
-    log.warn('rejected', { resource: `${key.type}/${key.name}`, code, reason: message, haproxy });
+    const { key, code, field, message, haproxy, remedy } = verdict;
+    log.warn('rejected', { resource: `${key.type}/${key.name}`, code, field, reason: message, haproxy, remedy });
   }
   log.info('rendered', { folder: options.folder, resources: verdicts.length, ledger: ledger.loaded.from });
 }

@@ -32,7 +32,7 @@ const routeIdForm = /^[0-9a-f]{16}$/;
 const MAX_NAMES = 14_000;
 
 function check(holds: boolean, field: string, problem: string): asserts holds {
-  if (!holds) throw new HeadgateError('HG1002', `${field} ${problem}`, { field });
+  if (!holds) throw new HeadgateError('HG1002', problem, { field });
 }
 
 function body<T>(resource: Resource, type: { decode(bytes: Uint8Array): T }): T {

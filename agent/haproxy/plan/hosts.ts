@@ -82,7 +82,8 @@ export class Hosts {
     if (passes && !this.#tlsPassthrough) {
       throw new HeadgateError(
         'HG1010',
-        `${host.name} passes TLS through, which needs an agent with --tls-passthrough; start it so, or remove passthrough from the policy`,
+        `${host.name} passes TLS through, which needs an agent with --tls-passthrough`,
+        { remedy: 'start the agent with it, or remove passthrough from the policy' },
       );
     }
     this.#backends.reserve(

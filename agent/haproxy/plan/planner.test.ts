@@ -269,7 +269,8 @@ test('an endpoint that is a listener of the node itself is refused by name, with
     {
       key: { type: 'endpoints', name: 'd/a-a' },
       code: 'HG1002',
-      message: 'endpoints[1].address 10.0.0.7 with port 8080 is the http listener of this node itself',
+      field: 'endpoints[1].address',
+      message: '10.0.0.7 with port 8080 is the http listener of this node itself',
     },
   ]);
 });

@@ -20,7 +20,7 @@ const target = /^\/[\x21-\x7e]*$/;
 const grpcName = /^[A-Za-z0-9_./-]{0,256}$/;
 
 function check(holds: boolean, field: string, problem: string): asserts holds {
-  if (!holds) throw new HeadgateError('HG1002', `${field} ${problem}`, { field });
+  if (!holds) throw new HeadgateError('HG1002', problem, { field });
 }
 
 const isPlainHost = (text: string): boolean => validHost(text) && !isWildcard(text);
