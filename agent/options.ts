@@ -1,4 +1,5 @@
 import type { Address } from '../lib/config/address.ts';
+import type { JoinSource } from './identity/agent-identity.ts';
 import type { ObjectName } from '../lib/kubernetes/index.ts';
 
 export type AgentRole = 'cluster' | 'node';
@@ -37,7 +38,9 @@ export interface AgentOptions {
   readonly defaultCertificate: string | undefined;
   readonly data: string;
   /** Where a join token is, read only while there is no identity. */
-  readonly join: { readonly file: string } | { readonly token: string } | undefined;
+  readonly join: JoinSource | undefined;
+  /** `NAMESPACE/NAME` of the ServiceAccount that node agents apart enrol with; of the cluster role. */
+  readonly nodeServiceAccount: string | undefined;
   readonly listenHttp: Address;
   readonly listenHttps: Address;
   readonly listenGateway: Address;

@@ -22,6 +22,7 @@ test('what would stop a first start is found before anything is made', async () 
     defaultCertificate: undefined,
     data: join(root.path, 'data'),
     join: undefined,
+    nodeServiceAccount: undefined,
     listenHttp: any,
     listenHttps: any,
     listenGateway: any,

@@ -44,7 +44,7 @@ export async function serveNodes(
     await serveRpc({
       address: formatAddress(address),
       role: 'agent',
-      tls: trusting(identity.current()),
+      tls: nodeServerTls(identity.current()),
       services: {
         report: async ({ identity: peer }, pipe) => {
           if (peer.kind === 'node') await serveReport(agent, peer.node, pipe, common);
@@ -70,11 +70,11 @@ export async function serveNodes(
       },
     }),
   );
-  resources.defer(identity.onChange((credentials) => server.setTls(trusting(credentials))));
+  resources.defer(identity.onChange((credentials) => server.setTls(nodeServerTls(credentials))));
   return server;
 }
 
 /** Nodes come with a certificate of the hub's, or of a CA of this cluster's: the root above those is trusted here only. */
-function trusting({ control, issuers }: AgentCredentials): AgentCredentials['control'] {
-  return issuers === undefined ? control : { ...control, ca: `${control.ca.trimEnd()}\n${issuers.node.ca}` };
+export function nodeServerTls({ control, issuers }: AgentCredentials): AgentCredentials['control'] {
+  return issuers === undefined ? control : { ...issuers.server, ca: `${control.ca.trimEnd()}\n${issuers.node.ca}` };
 }

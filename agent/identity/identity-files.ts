@@ -22,19 +22,28 @@ export interface AgentKeys {
 /** Who an agent is, as its control certificate says. */
 export type AgentName = Extract<Identity, { readonly cluster: string }>;
 
+/** All of it outlasts a long absence of the hub. */
+export interface IssuerCredentials {
+  /** CAs, each with its root. */
+  readonly node: TlsCredentials;
+  readonly gateway: TlsCredentials;
+  /** Of the server that nodes call. */
+  readonly server: TlsCredentials;
+}
+
 export interface AgentCredentials {
   readonly identity: AgentName;
   readonly control: TlsCredentials;
   readonly gateway: TlsCredentials;
-  /** A cluster agent's CAs for its nodes, each with its root; absent where the hub gave none. */
-  readonly issuers?: { readonly node: TlsCredentials; readonly gateway: TlsCredentials } | undefined;
+  /** What a cluster agent serves its nodes with; absent where the hub gave none. */
+  readonly issuers?: IssuerCredentials | undefined;
 }
 
 const tlsSchema = z.strictObject({ certificate: z.string(), privateKey: z.string(), ca: z.string() });
 const credentialsSchema = z.strictObject({
   control: tlsSchema,
   gateway: tlsSchema,
-  issuers: z.strictObject({ node: tlsSchema, gateway: tlsSchema }).optional(),
+  issuers: z.strictObject({ node: tlsSchema, gateway: tlsSchema, server: tlsSchema }).optional(),
 });
 const keysSchema = z.strictObject({
   control: z.string(),
@@ -117,6 +126,11 @@ export function joinCredentials(answer: Credentials | undefined, keys: AgentKeys
                 privateKey: keys.issuers.gateway,
                 ca: gatewayCa,
               },
+              server: {
+                certificate: `${issuers.serverCertificate}${controlCa}`,
+                privateKey: keys.control,
+                ca: controlCa,
+              },
             },
     });
   } catch (cause) {
@@ -125,7 +139,7 @@ export function joinCredentials(answer: Credentials | undefined, keys: AgentKeys
 }
 
 function checked({ control, gateway, issuers }: Omit<AgentCredentials, 'identity'>): AgentCredentials {
-  const pairs = issuers === undefined ? [control, gateway] : [control, gateway, issuers.node, issuers.gateway];
+  const pairs = issuers === undefined ? [control, gateway] : [control, gateway, ...Object.values(issuers)];
   for (const { certificate, privateKey } of pairs) {
     if (!new X509Certificate(certificate).checkPrivateKey(createPrivateKey(privateKey))) {
       throw new HeadgateError('HG1004', 'a key does not match its certificate');

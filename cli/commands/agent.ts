@@ -7,6 +7,7 @@ import type { AgentOptions, AgentRole } from '../../agent/options.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { ObjectName } from '../../lib/kubernetes/index.ts';
+import { nodeIdOf } from '../../lib/identity/node-id.ts';
 import { createLog } from '../../lib/log.ts';
 import { withConfigFile } from '../config-file.ts';
 import { address, addressRanges, label, parseFlags } from '../flags.ts';
@@ -20,13 +21,16 @@ const secretName = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9]([-.a-z0-9]{0,2
 
 const host = z.string().regex(/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/);
 
+/** RFC 1123 subdomain, as Kubernetes names nodes. */
+const nodeNamePattern = /^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/;
+
 const agentFlags = z.object({
   hub: z
     .string()
     .transform((text) => text.split(','))
     .pipe(z.array(address).min(1)),
   cluster: label,
-  node: label.default(nodeName()),
+  node: z.string().regex(nodeNamePattern, 'is the name of a node').default(nodeName()).transform(nodeIdOf),
   roles: z
     .string()
     .transform((text) => text.split(','))
@@ -48,6 +52,12 @@ const agentFlags = z.object({
   defaultCertificate: z.string().regex(secretName, 'is NAMESPACE/SECRET').optional(),
   data: z.string().min(1),
   join: z.string().optional(),
+  serviceAccountToken: z.string().min(1).optional(),
+  hubSpki: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{43}$/, 'is a hash as cluster add prints it')
+    .optional(),
+  nodeServiceAccount: z.string().regex(secretName, 'is NAMESPACE/NAME').optional(),
   listenHttp: address,
   listenHttps: address,
   listenGateway: address,
@@ -103,7 +113,7 @@ export async function agentRender(globals: Globals, command: Command): Promise<v
 
 /** @throws HeadgateError HG2001 */
 export function agentOptions(given: unknown, token: string | undefined): AgentOptions {
-  const { hub, roles, source, join, ...rest } = parseFlags(agentFlags, given);
+  const { hub, roles, source, join, serviceAccountToken, hubSpki, ...rest } = parseFlags(agentFlags, given);
   const { kubeconfig, namespaces, publishService, publishStatusAddress, ...flags } = rest;
   const from = sourceOf(source, kubeconfig, namespaces, roles.includes('cluster'));
   if (flags.defaultCertificate !== undefined && !roles.includes('cluster')) {
@@ -118,12 +128,31 @@ export function agentOptions(given: unknown, token: string | undefined): AgentOp
     source: from,
     lease: flags.lease,
     publish: publishOf(from, publishService, publishStatusAddress),
-    join: join !== undefined ? { file: join } : token === undefined ? undefined : { token },
+    join: joinOf(join, token, serviceAccountToken, hubSpki),
+    nodeServiceAccount: flags.nodeServiceAccount,
     advertise: flags.advertise,
     defaultCertificate: flags.defaultCertificate,
     listenNodes: flags.listenNodes,
     keyFile: flags.keyFile,
   };
+}
+
+/** @throws HeadgateError HG2001 */
+function joinOf(
+  file: string | undefined,
+  token: string | undefined,
+  serviceAccountToken: string | undefined,
+  rootSpki: string | undefined,
+): AgentOptions['join'] {
+  if (serviceAccountToken === undefined && rootSpki === undefined) {
+    return file !== undefined ? { file } : token === undefined ? undefined : { token };
+  }
+  if (serviceAccountToken === undefined || rootSpki === undefined || file !== undefined) {
+    throw new HeadgateError('HG2001', '--service-account-token and --hub-spki go together, without --join', {
+      remedy: 'headgate cluster add NAME --issuer URL --jwks FILE prints the hash',
+    });
+  }
+  return { serviceAccountToken, rootSpki };
 }
 
 function sourceOf(

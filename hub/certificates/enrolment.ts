@@ -1,6 +1,6 @@
 import type { Clock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
-import { identityOf, isSignedBy } from '../../lib/identity/certificate.ts';
+import { identityOf, isClient, isSignedBy } from '../../lib/identity/certificate.ts';
 import { isLabel, type Identity } from '../../lib/identity/identity.ts';
 import { foreign, RenewalProofs, revoked } from '../../lib/identity/renewal-proof.ts';
 import type { Moment } from '../../lib/identity/serial.ts';
@@ -41,8 +41,8 @@ export class Enrolment {
     this.#proofs = new RenewalProofs({
       clock,
       grace: authority.lifetimes.grace,
-      // What a cluster's own CA issued is renewed by that cluster.
-      isIssued: (certificate) => isSignedBy(certificate, authority.control.certificate),
+      // What a cluster's own CA issued is renewed by that cluster; what only serves says nothing of who calls.
+      isIssued: (certificate) => isSignedBy(certificate, authority.control.certificate) && isClient(certificate),
     });
   }
 

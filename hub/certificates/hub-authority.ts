@@ -133,18 +133,24 @@ export class HubAuthority implements AsyncDisposable {
       gatewayCa: this.gatewayCa,
       issuers:
         identity.kind === 'cluster' && asked.issuers !== undefined
-          ? await this.#issuers(cluster, asked.issuers, at)
+          ? await this.#issuers(identity, { ...asked.issuers, controlCsr: asked.controlCsr }, at)
           : undefined,
     };
   }
 
-  async #issuers(cluster: string, asked: Pick<IssuerRequest, 'nodeCsr' | 'gatewayCsr'>, at: Moment): Promise<Issuers> {
-    const { node, gateway } = this.#roots;
+  async #issuers(
+    identity: Extract<Identity, { readonly kind: 'cluster' }>,
+    asked: Pick<IssuerRequest, 'nodeCsr' | 'gatewayCsr'> & Pick<CsrRequest, 'controlCsr'>,
+    at: Moment,
+  ): Promise<Issuers> {
+    const { control, node, gateway } = this.#roots;
+    const { cluster } = identity;
     const { issuer } = this.lifetimes;
     return {
       nodeCertificate: await node.issueNodeIssuer(this.fleetName, cluster, this.#request(asked.nodeCsr, issuer, at)),
       nodeCa: node.pem.certificate,
       gatewayCertificate: await gateway.issueGatewayIssuer(cluster, this.#request(asked.gatewayCsr, issuer, at)),
+      serverCertificate: await control.issueServer(identity, this.#request(asked.controlCsr, issuer, at)),
     };
   }
 

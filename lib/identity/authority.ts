@@ -3,6 +3,8 @@ import { formatSpiffe, nodeIssuerName, type Identity } from './identity.ts';
 import { importPair, makeKey, publicKeyOfCsr } from './key.ts';
 import { signingAlgorithm, x509 } from './x509.ts';
 
+const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;
+
 const hour = 3_600_000;
 const day = 24 * hour;
 
@@ -111,6 +113,12 @@ export class Authority {
     });
   }
 
+  /** As `issueControl`, for who only serves: nobody takes it from a client. */
+  async issueServer(identity: Identity, request: LeafRequest): Promise<string> {
+    const alternative = { type: 'url', value: formatSpiffe(identity) } as const;
+    return this.#issue(request, subject(`${identity.kind} server`, identity.fleet), alternative, [serverAuth]);
+  }
+
   /**
    * Leaf for a cluster's gateway link, PEM. One from a root has its name as CN too. One from a cluster's CA has no
    * subject: its issuer's CN says the cluster. Throws HG2005 for a bad CSR.
@@ -148,13 +156,18 @@ export class Authority {
     return this.certificate.subject === this.certificate.issuer;
   }
 
-  #issue(request: LeafRequest, name: x509.Name, alternative: x509.JsonGeneralName): Promise<string> {
+  #issue(
+    request: LeafRequest,
+    name: x509.Name,
+    alternative: x509.JsonGeneralName,
+    usages = [serverAuth, clientAuth],
+  ): Promise<string> {
     // RFC 5280, 4.2.1.6: the only name is critical.
     const critical = name.toJSON().length === 0;
     return this.#sign(request, name, () => [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+      new x509.ExtendedKeyUsageExtension(usages),
       new x509.SubjectAlternativeNameExtension([alternative], critical),
     ]);
   }

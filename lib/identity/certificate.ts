@@ -41,6 +41,12 @@ export function isSignedBy(certificate: X509Certificate, authority: X509Certific
   return authority.ca && certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
 }
 
+/** Whether a certificate may be shown by a client (RFC 5280, 4.2.1.12: id-kp-clientAuth). */
+export function isClient(certificate: X509Certificate): boolean {
+  const usages: readonly string[] | undefined = certificate.keyUsage;
+  return usages?.includes('1.3.6.1.5.5.7.3.2') ?? false;
+}
+
 /** Validity in Unix milliseconds. */
 export function validity(certificate: X509Certificate): { readonly notBefore: number; readonly notAfter: number } {
   return { notBefore: certificate.validFromDate.getTime(), notAfter: certificate.validToDate.getTime() };

@@ -19,6 +19,11 @@ export function renewalDelay(certificate: string, clock: Clock): number {
   return Math.min(Math.max(due - clock.wall(), 0), 2 ** 31 - 1);
 }
 
+/** Milliseconds from issue to expiry. @param certificate PEM; of a chain the first. */
+export function lifetimeOf(certificate: string): number {
+  return span(certificate).lifetime;
+}
+
 /** Milliseconds to let pass after a renewal, however far ahead the clock is. */
 export function renewalPace(certificate: string): number {
   return span(certificate).lifetime * pace;

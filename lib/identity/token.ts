@@ -45,6 +45,11 @@ export function formatToken(token: JoinToken): string {
   return prefix + [id, secret, cluster, role, rootSpki, expiresAt.toString(36)].join('.');
 }
 
+/** Whether a text means to be a join token; it may be a bad one. */
+export function isJoinToken(text: string): boolean {
+  return text.trimStart().startsWith(prefix);
+}
+
 /** Reads what `formatToken` wrote, white space around it allowed. Throws HG2004; the error never holds the text. */
 export function parseToken(text: string): JoinToken {
   const line = text.trim();

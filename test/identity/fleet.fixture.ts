@@ -2,7 +2,10 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgentIdentity, type AgentIdentityOptions } from '../../agent/identity/agent-identity.ts';
-import { forwardEnrolment } from '../../agent/identity/forward-enrolment.ts';
+import { nodeServerTls } from '../../agent/cluster/serve-nodes.ts';
+import { nodeEnrolment, type NodeAttestor } from '../../agent/identity/node-enrolment.ts';
+import { NodeIssuer } from '../../agent/identity/node-issuer.ts';
+import { NodeRevocations } from '../../agent/identity/node-revocations.ts';
 import { certificatesFixture, type CertificatesFixture } from '../../hub/certificates/certificates.fixture.ts';
 import { enrolmentServices } from '../../hub/certificates/enrolment-services.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -16,8 +19,8 @@ export interface IdentityFleet extends AsyncDisposable {
   readonly server: RpcServer;
   /** Opens an agent's identity in a folder of its own, named for the agent; it is closed with the fleet. */
   agent(options: Partial<AgentIdentityOptions> & { readonly folder: string }): Promise<AgentIdentity>;
-  /** A cluster agent's server for its nodes, which forwards enrolment. */
-  nodesServer(identity: AgentIdentity, services?: RpcServices): Promise<RpcServer>;
+  /** A cluster agent's server for its nodes; it knows of no revocation. */
+  nodesServer(identity: AgentIdentity, services?: RpcServices, attestor?: NodeAttestor): Promise<RpcServer>;
 }
 
 /**
@@ -72,17 +75,31 @@ export async function identityFleet(
         }),
       );
     },
-    nodesServer: async (identity, more = {}) => {
+    nodesServer: async (identity, more = {}, attestor) => {
       const { control, identity: self } = identity.current();
       const toHub = all.use(
         dialRpc({ address: server.address, tls: control, expect: (other) => other.kind === 'hub' }),
       );
+      const enrolmentForNodes = nodeEnrolment({
+        cluster: self.cluster,
+        fleet: self.fleet,
+        hub: () => toHub,
+        issuer: new NodeIssuer({
+          credentials: () => identity.current(),
+          heard: () => undefined,
+          clock: systemClock,
+        }),
+        revocations: new NodeRevocations(),
+        attestor,
+        clock: systemClock,
+        log: silentLog,
+      });
       return all.use(
         await serveRpc({
           address: '127.0.0.1:0',
           role: 'agent',
-          tls: control,
-          services: { ...forwardEnrolment(() => toHub), ...more },
+          tls: nodeServerTls(identity.current()),
+          services: { ...enrolmentForNodes, ...more },
           log: silentLog,
           signal,
           admit: (other) => other.fleet === self.fleet && other.kind === 'node' && other.cluster === self.cluster,

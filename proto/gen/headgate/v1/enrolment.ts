@@ -91,6 +91,8 @@ export interface Issuers {
   readonly nodeCa: string;
   /** Under Credentials.gateway_ca. */
   readonly gatewayCertificate: string;
+  /** Of the agent's own control key, for the server that its nodes call: as long-lived as the CAs, and no client's. */
+  readonly serverCertificate: string;
 }
 
 function createBaseEnrolRequest(): EnrolRequest {
@@ -933,7 +935,7 @@ export const Credentials: MessageFns<Credentials> = {
 };
 
 function createBaseIssuers(): Issuers {
-  return { nodeCertificate: "", nodeCa: "", gatewayCertificate: "" };
+  return { nodeCertificate: "", nodeCa: "", gatewayCertificate: "", serverCertificate: "" };
 }
 
 export const Issuers: MessageFns<Issuers> = {
@@ -946,6 +948,9 @@ export const Issuers: MessageFns<Issuers> = {
     }
     if (message.gatewayCertificate !== "") {
       writer.uint32(26).string(message.gatewayCertificate);
+    }
+    if (message.serverCertificate !== "") {
+      writer.uint32(34).string(message.serverCertificate);
     }
     return writer;
   },
@@ -987,6 +992,14 @@ export const Issuers: MessageFns<Issuers> = {
             message.gatewayCertificate = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.serverCertificate = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1010,6 +1023,9 @@ export const Issuers: MessageFns<Issuers> = {
     if (message.gatewayCertificate !== "") {
       obj.gatewayCertificate = message.gatewayCertificate;
     }
+    if (message.serverCertificate !== "") {
+      obj.serverCertificate = message.serverCertificate;
+    }
     return obj;
   },
 
@@ -1021,6 +1037,7 @@ export const Issuers: MessageFns<Issuers> = {
     message.nodeCertificate = object.nodeCertificate ?? "";
     message.nodeCa = object.nodeCa ?? "";
     message.gatewayCertificate = object.gatewayCertificate ?? "";
+    message.serverCertificate = object.serverCertificate ?? "";
     return message;
   },
 };
