@@ -13,7 +13,8 @@ interface Bucket {
  * the text of one bucket and a concatenation. Text depends on the entries only, never on their history.
  */
 export class MapTable implements MapView {
-  readonly #buckets: Bucket[] = Array.from({ length: BUCKETS }, () => ({ entries: new Map(), text: '' }));
+  /** Those that ever had an entry: most maps have few, and there are dozens. */
+  readonly #buckets: (Bucket | undefined)[] = Array.from({ length: BUCKETS });
   #size = 0;
 
   get size(): number {
@@ -21,12 +22,12 @@ export class MapTable implements MapView {
   }
 
   get(key: string): string | undefined {
-    return this.#bucket(key).entries.get(key);
+    return this.#buckets[bucketOf(key)]?.entries.get(key);
   }
 
   /** @returns the value that stood before. */
   set(key: string, value: string): string | undefined {
-    const bucket = this.#bucket(key);
+    const bucket = (this.#buckets[bucketOf(key)] ??= { entries: new Map(), text: '' });
     const before = bucket.entries.get(key);
     if (before === undefined) this.#size++;
     if (before !== value) {
@@ -38,27 +39,27 @@ export class MapTable implements MapView {
 
   /** @returns whether the key was there. */
   delete(key: string): boolean {
-    const bucket = this.#bucket(key);
-    if (!bucket.entries.delete(key)) return false;
+    const bucket = this.#buckets[bucketOf(key)];
+    if (bucket === undefined || !bucket.entries.delete(key)) return false;
     this.#size--;
     bucket.text = undefined;
     return true;
   }
 
   *[Symbol.iterator](): Iterator<readonly [string, string]> {
-    for (const { entries } of this.#buckets) yield* entries;
+    for (const bucket of this.#buckets) if (bucket !== undefined) yield* bucket.entries;
   }
 
   text(): string {
-    return this.#buckets.map(bucketText).join('');
+    return this.#buckets.map((bucket) => (bucket === undefined ? '' : bucketText(bucket))).join('');
   }
+}
 
-  #bucket(key: string): Bucket {
-    // FNV-1a, 32 bit.
-    let sum = 0x811c9dc5;
-    for (let i = 0; i < key.length; i++) sum = Math.imul(sum ^ key.charCodeAt(i), 0x01000193);
-    return this.#buckets[(sum >>> 0) % BUCKETS] as Bucket;
-  }
+/** FNV-1a, 32 bit. */
+function bucketOf(key: string): number {
+  let sum = 0x811c9dc5;
+  for (let i = 0; i < key.length; i++) sum = Math.imul(sum ^ key.charCodeAt(i), 0x01000193);
+  return (sum >>> 0) % BUCKETS;
 }
 
 function bucketText(bucket: Bucket): string {

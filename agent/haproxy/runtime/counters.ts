@@ -23,6 +23,8 @@ export class Counters {
   /** Owner → metric and further labels → what is counted no more: by workers and in slots that it has left. */
   readonly #bases = new Map<string, Map<string, number>>();
   #boot: string | undefined;
+  /** What was read as it is kept: a part of a text keeps the whole text, some MiB, in memory. */
+  readonly #kept = new Map<string, string>();
 
   /** Whether a slot's counts may be another's, which have to be read before it is assigned. */
   isAnothers(slot: string, owner: string): boolean {
@@ -51,12 +53,12 @@ export class Counters {
       const known = counts.get(key);
       if (known === undefined) {
         // Most of what there is stays 0.
-        if (value > 0) counts.set(key, { last: value, offset: 0 });
+        if (value > 0) counts.set(this.#keep(key), { last: value, offset: 0 });
         continue;
       }
       if (value < known.last) {
         this.#settle(slot, true);
-        counts.set(key, { last: value, offset: 0 });
+        counts.set(this.#keep(key), { last: value, offset: 0 });
       } else known.last = value;
     }
   }
@@ -73,6 +75,12 @@ export class Counters {
       for (const [key, { last, offset }] of counts) sum.set(key, (sum.get(key) ?? 0) + last - offset);
     }
     return sums;
+  }
+
+  #keep(text: string): string {
+    let kept = this.#kept.get(text);
+    if (kept === undefined) this.#kept.set((kept = Buffer.from(text).toString()), kept);
+    return kept;
   }
 
   /** Moves what a slot has counted to its owner. @param restarted HAProxy counts it from 0 again. */
@@ -92,12 +100,21 @@ export class Counters {
 /** Series of slots that only ever grow. `key`: `<metric>` or `<metric>{<labels>`. */
 function* countersIn(text: string): Generator<{ readonly slot: string; readonly key: string; readonly value: number }> {
   let counter = false;
-  for (const line of text.split('\n')) {
+  for (const line of linesOf(text)) {
     const type = TYPE.exec(line);
     if (type !== null) counter = type[2] === 'counter';
     if (!counter) continue;
     const [, metric, slot, labels, value] = SERIES.exec(line) ?? [];
     if (metric === undefined || slot === undefined || !Number.isFinite(Number(value))) continue;
     yield { slot, key: labels === undefined ? metric : `${metric}{${labels}`, value: Number(value) };
+  }
+}
+
+/** One after another: all at once are many times the text. */
+function* linesOf(text: string): Generator<string> {
+  for (let at = 0; at < text.length;) {
+    const end = text.indexOf('\n', at);
+    yield text.slice(at, end < 0 ? undefined : end);
+    at = end < 0 ? text.length : end + 1;
   }
 }
