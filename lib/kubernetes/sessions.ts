@@ -61,10 +61,16 @@ export class Sessions implements AsyncDisposable {
    */
   async ask({ method, path, headers, body }: Question, signal: AbortSignal): Promise<Answer> {
     const held = await this.#withRoom(signal);
-    const stream = held.session.request(
-      { ':method': method, ':path': path, ...headers },
-      { endStream: body === undefined },
-    );
+    let stream: ClientHttp2Stream;
+    try {
+      stream = held.session.request(
+        { ':method': method, ':path': path, ...headers },
+        { endStream: body === undefined },
+      );
+    } catch (thrown) {
+      held.streams--;
+      throw unreachable(this.#credentials.server, thrown);
+    }
     const abort = (): void => void stream.destroy();
     signal.addEventListener('abort', abort, { once: true });
     stream.once('close', () => {
@@ -155,7 +161,7 @@ export class Sessions implements AsyncDisposable {
         return false; // closed
       }
     };
-    while (await pause(PING_MS)) {
+    while ((await pause(PING_MS)) && !session.destroyed) {
       const answered = new AbortController();
       let alive = false;
       session.ping((error) => {

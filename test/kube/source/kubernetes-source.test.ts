@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testCa } from '../../../agent/haproxy/testing/certificates.fixture.ts';
 import { Service } from '../../../proto/gen/headgate/v1/reported.ts';
+import type { KubeObject } from '../ground/kube-api.ts';
 import type { KubeCluster } from '../ground/kube-cluster.ts';
 import { KubeGround } from '../ground/kube-ground.ts';
 import { endpointSlice, ingress, service } from '../ground/objects.ts';
@@ -50,6 +51,11 @@ test('the first change holds everything that is there, and problems have no plac
   ]);
 });
 
+function editedSlice(...addresses: readonly string[]): KubeObject {
+  const endpoints = addresses.map((address) => ({ address }));
+  return endpointSlice({ namespace: 'edited', name: 'web-1', service: 'web', port: 8080, endpoints });
+}
+
 test('changes follow: an Ingress edited 50 times in a second ends as last written, endpoints come and go', async () => {
   await shop('edited');
   await using kube = await KubeFollower.start(eu.kubeconfig);
@@ -64,17 +70,9 @@ test('changes follow: an Ingress edited 50 times in a second ends as last writte
   })();
   await follower.until(() => follower.hosts('edited/web')[0] === 'e50.example');
   await edits;
-  const slice = (addresses: readonly string[]) =>
-    endpointSlice({
-      namespace: 'edited',
-      name: 'web-1',
-      service: 'web',
-      port: 8080,
-      endpoints: addresses.map((address) => ({ address })),
-    });
-  await eu.api.apply(slice(['10.244.0.1', '10.244.0.2']));
+  await eu.api.apply(editedSlice('10.244.0.1', '10.244.0.2'));
   await follower.until(() => kube.addresses('edited/web-1').length === 2);
-  await eu.api.delete(slice([]));
+  await eu.api.delete(editedSlice());
   await follower.until(() => kube.addresses('edited/web-1').length === 0);
   expect(follower.removed('ingress')).toEqual([]);
 });
@@ -145,49 +143,35 @@ test('ExternalName is refused, and a Service without a selector serves by a slic
   expect(Service.decode(body).ports).toMatchObject([{ name: 'http', number: 80, ready: 1 }]);
 });
 
+const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1' };
+
+function rule(apiGroup: string, ...resources: readonly string[]): object {
+  return { apiGroups: [apiGroup], resources, verbs: ['list', 'watch'] };
+}
+
+/** Gives the user `agent` these rights: in one namespace, or everywhere. */
+async function grant(name: string, namespace: string | undefined, ...rules: readonly object[]): Promise<void> {
+  const kind = namespace === undefined ? 'ClusterRole' : 'Role';
+  const metadata = { name, ...(namespace === undefined ? {} : { namespace }) };
+  const subjects = [{ kind: 'User', name: 'agent', apiGroup: 'rbac.authorization.k8s.io' }];
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind, name };
+  await eu.api.apply(
+    { ...rbac, kind, metadata, rules },
+    { ...rbac, kind: `${kind}Binding`, metadata, subjects, roleRef },
+  );
+}
+
 test('namespaces can be limited, by the rights of a Role too; a Secret that may not be read is a problem of its Ingress', async () => {
   await shop('mine', 'mine-tls');
   await shop('theirs');
-  const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1' };
-  const rule = (apiGroup: string, resources: readonly string[]) => ({
-    apiGroups: [apiGroup],
-    resources,
-    verbs: ['list', 'watch'],
-  });
-  const subjects = [{ kind: 'User', name: 'agent', apiGroup: 'rbac.authorization.k8s.io' }];
-  const roleRef = (kind: string, name: string) => ({ apiGroup: 'rbac.authorization.k8s.io', kind, name });
-  await eu.api.apply(
-    {
-      ...rbac,
-      kind: 'ClusterRole',
-      metadata: { name: 'classes' },
-      rules: [rule('networking.k8s.io', ['ingressclasses'])],
-    },
-    {
-      ...rbac,
-      kind: 'ClusterRoleBinding',
-      metadata: { name: 'classes' },
-      subjects,
-      roleRef: roleRef('ClusterRole', 'classes'),
-    },
-    {
-      ...rbac,
-      kind: 'Role',
-      metadata: { namespace: 'mine', name: 'agent' },
-      rules: [
-        rule('networking.k8s.io', ['ingresses']),
-        rule('', ['services']),
-        rule('discovery.k8s.io', ['endpointslices']),
-        rule('headgate.dev', ['trafficpolicies']),
-      ],
-    },
-    {
-      ...rbac,
-      kind: 'RoleBinding',
-      metadata: { namespace: 'mine', name: 'agent' },
-      subjects,
-      roleRef: roleRef('Role', 'agent'),
-    },
+  await grant('classes', undefined, rule('networking.k8s.io', 'ingressclasses'));
+  await grant(
+    'agent',
+    'mine',
+    rule('networking.k8s.io', 'ingresses'),
+    rule('', 'services'),
+    rule('discovery.k8s.io', 'endpointslices'),
+    rule('headgate.dev', 'trafficpolicies'),
   );
   const leaf = await (await testCa()).leaf('mine.example');
   await eu.api.apply(tlsSecret('mine', 'mine-tls', leaf));
@@ -201,17 +185,7 @@ test('namespaces can be limited, by the rights of a Role too; a Secret that may 
   ]);
 
   // The rule that the problem's remedy names.
-  const role = { apiGroups: [''], resources: ['secrets'], resourceNames: ['mine-tls'], verbs: ['list', 'watch'] };
-  await eu.api.apply(
-    { ...rbac, kind: 'Role', metadata: { namespace: 'mine', name: 'tls' }, rules: [role] },
-    {
-      ...rbac,
-      kind: 'RoleBinding',
-      metadata: { namespace: 'mine', name: 'tls' },
-      subjects,
-      roleRef: roleRef('Role', 'tls'),
-    },
-  );
+  await grant('tls', 'mine', { ...rule('', 'secrets'), resourceNames: ['mine-tls'] });
   await follower.until(() => follower.names('own-certificate').length === 1);
   expect(follower.problems()).toEqual([]);
 });
