@@ -57,7 +57,6 @@ const presentations: Readonly<Record<PolicyKind, Presentation>> = {
       {
         rule: "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
         message: "must be a cluster's name, an RFC 1123 label",
-        fieldPath: '.metadata.name',
       },
     ],
   },

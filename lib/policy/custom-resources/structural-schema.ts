@@ -76,7 +76,7 @@ function structural(written: Written, path: string, notes: FieldNotes): Structur
   for (const keyword of Object.keys(written))
     if (!(keyword in kept) && !dropped.has(keyword))
       throw new HeadgateError('HG9001', `a structural schema cannot say '${keyword}'`, { field: path });
-  const rules = [...(within === undefined ? [] : [withinRule(within)]), ...notes.rules(path)];
+  const rules = [...(within === undefined ? [] : [withinRule(within, written.pattern)]), ...notes.rules(path)];
   const at = (name: string) => (path === '' ? name : `${path}.${name}`);
   return {
     ...(kept as Pick<StructuralSchema, 'type'>),
@@ -98,9 +98,10 @@ function structural(written: Written, path: string, notes: FieldNotes): Structur
   };
 }
 
-function withinRule([least, most]: readonly [string, string]): Rule {
+/** What is no duration at all is told once, by the pattern. */
+function withinRule([least, most]: readonly [string, string], pattern = ''): Rule {
   return {
-    rule: `duration(self) >= duration('${least}') && duration(self) <= duration('${most}')`,
+    rule: `!self.matches('${pattern}') || (duration(self) >= duration('${least}') && duration(self) <= duration('${most}'))`,
     message: `must be at least ${least} and at most ${most}`,
   };
 }
