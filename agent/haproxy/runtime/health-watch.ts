@@ -3,7 +3,7 @@ import type { EndpointsOut } from '../data-plane.ts';
 import type { Slot } from '../model/desired.ts';
 import { RuntimeClient } from './client.ts';
 import { endpointsOut } from './endpoints-out.ts';
-import { observeServers } from './observe.ts';
+import { observeDown } from './observe.ts';
 
 export interface HealthWatchOptions {
   /** Of HAProxy's worker. */
@@ -55,7 +55,7 @@ export class HealthWatch {
     await using client = new RuntimeClient(socket);
     try {
       const hasEndpoints = slots().some(({ servers }) => servers.size > 0);
-      const servers = hasEndpoints ? await observeServers(client) : new Map<string, never>();
+      const servers = hasEndpoints ? await observeDown(client) : new Map<string, never>();
       if (!signal.aborted) onLook(endpointsOut(slots(), servers));
     } catch {
       // Whether HAProxy answers is the keeper's to see.

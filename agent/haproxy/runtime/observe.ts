@@ -79,6 +79,18 @@ export async function observeServers(client: RuntimeClient): Promise<Observed['s
   return parseServers(await client.ask('show servers state'));
 }
 
+/** Lines of servers that are stopped: their operational state is 0. */
+const DOWN = /^\d+ \S+ \d+ \S+ \S+ 0 .*$/gm;
+
+/**
+ * Asks a worker for those of its servers that are down; what is said of the many others is not read.
+ * @throws HG5003 where it does not answer.
+ */
+export async function observeDown(client: RuntimeClient): Promise<Observed['servers']> {
+  const text = await client.ask('show servers state');
+  return parseServers(text.match(DOWN)?.join('\n'));
+}
+
 /** Asks a worker for the servers of some backends. @throws HG5003 where it does not answer. */
 export async function observeServersOf(
   client: RuntimeClient,
