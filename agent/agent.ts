@@ -84,8 +84,8 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
     fields: { cluster, node },
   };
   try {
-    const node = await startRoles(context);
-    ops.started(node?.dataPlane);
+    const nodeRole = await startRoles(context);
+    ops.started(nodeRole?.dataPlane);
     around.ready({ ...context.fields, ops: ops.address });
     // None resolves before the signal; the first that rejects ends the agent.
     await Promise.all(work);

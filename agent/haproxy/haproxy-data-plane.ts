@@ -206,7 +206,8 @@ class HaproxyDataPlane implements DataPlane {
 
   status(): DataPlaneStatus {
     const { mirror, planner, fixed, keeper } = this.#opened ?? {};
-    const idle = this.#stopped ? 'stopped' : 'HAProxy is not running';
+    const absent = this.#options.external === true ? 'nobody has started HAProxy yet' : 'HAProxy is not running';
+    const idle = this.#stopped ? 'stopped' : absent;
     const listeners = fixed?.listeners ?? this.#options.listeners;
     return {
       ready: keeper?.serves === true,

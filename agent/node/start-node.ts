@@ -53,6 +53,14 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
     clock,
     log,
   });
+  context.checks.push({
+    name: 'haproxy',
+    check: () => (dataPlane.status().ready ? undefined : dataPlane.status().reason),
+    note: () => {
+      const { reason, note } = dataPlane.status();
+      return [reason, note, problem ?? ''].filter((words) => words !== '').join('; ');
+    },
+  });
   await agent.start();
   resources.defer(
     identity.onChange(({ gateway }) => {
@@ -62,14 +70,6 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
   registerDataPlaneMetrics(context.registry, () => dataPlane.status());
   context.checks.push({ name: 'ledger', check: () => undefined, note: () => ledgerNote(ledger) });
   registerDiskMetrics(context.registry, () => ledger.trouble === undefined && !dataPlane.status().filesBehind);
-  context.checks.push({
-    name: 'haproxy',
-    check: () => (dataPlane.status().ready ? undefined : dataPlane.status().reason),
-    note: () => {
-      const { reason, note } = dataPlane.status();
-      return [reason, note, problem ?? ''].filter((words) => words !== '').join('; ');
-    },
-  });
   const { http, https, gateway } = dataPlane.status();
   Object.assign(context.fields, { http, https, gateway });
   context.keep(agent.run(signal));

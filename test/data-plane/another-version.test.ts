@@ -13,7 +13,7 @@ if (other === undefined) {
 }
 
 /** A place for binaries, as a package has it: a reload runs what is there then. */
-function placeIn(folder: string): { readonly binary: string; put(path: string): void } {
+function placeIn(folder: string): { readonly binary: string; readonly put: (path: string) => void } {
   const binary = join(folder, 'haproxy-here');
   const put = (path: string): void => {
     symlinkSync(path, `${binary}.new`);
@@ -41,7 +41,10 @@ it.runIf(other !== undefined).each(['a start', 'a reload'])(
     } else {
       await bench.leave();
       await bench.start(service('shop', [port]), { haproxy: binary });
-      expect(bench.plane.status()).toMatchObject({ version: before, note: expect.stringContaining(version) });
+      await until(
+        () => Promise.resolve(bench.plane.status()),
+        (status) => status.version === before && status.note.includes(version),
+      );
       await bench.apply(births('early', port));
     }
     await until(

@@ -42,24 +42,34 @@ it('agent render, HAProxy in a container of its own, then its agent: enrols, ser
   container.start();
   await until(status, (seen) => seen === 404);
   const hub = ['--hub', String(fleet.hub.ready['grpc']), '--source', `directory:${folder.path}`, '--join', token];
-  const start = async (): Promise<Program> =>
-    await Program.start(
-      ['agent', ...flags, ...hub, '--haproxy-external', '--ops', '127.0.0.1:0'],
-      join(root, 'eu.log'),
-    );
+  const start = async (ops = '127.0.0.1:0'): Promise<Program> =>
+    await Program.start(['agent', ...flags, ...hub, '--haproxy-external', '--ops', ops], join(root, 'eu.log'));
   const first = await start();
   stack.defer(async () => await first.end('SIGKILL'));
   await until(status, (seen) => seen === 200);
   await first.end('SIGKILL');
 
-  // A new pod with the same data: what was in memory is gone, and HAProxy serves before its agent is there.
+  // A new pod with the same data: what was in memory is gone. The agent lives while HAProxy's container is still to come.
   await container.kill();
   rmSync(join(data, 'haproxy'), { recursive: true });
   await render();
+  const ops = `127.0.0.1:${await freePort()}`;
+  const starting = start(ops);
+  const asked = async (path: string): Promise<string> => {
+    const answer = await fetch(`http://${ops}${path}`);
+    return `${answer.status} ${await answer.text()}`;
+  };
+  await until(
+    async () => await asked('/readyz'),
+    (text) => text.includes('nobody has started HAProxy yet'),
+  );
+  expect(await asked('/readyz')).toMatch(/^503 /);
+  expect(await asked('/livez')).toBe('200 ok\n');
   container.start();
   await until(status, (seen) => seen === 200);
-  const second = await start();
+  const second = await starting;
   stack.defer(async () => await second.end('SIGKILL'));
+  expect(await asked('/readyz')).toBe('200 ok\n');
   expect(await (await fetch(`http://${String(second.ready['ops'])}/metrics`)).text()).toMatch(
     /^headgate_haproxy_reloads_total\{reason="configuration"\} 0$/m,
   );

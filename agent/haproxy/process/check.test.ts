@@ -1,11 +1,12 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { systemClock } from '../../../lib/clock.ts';
 import { files } from '../model/names.ts';
 import { haproxyBinary } from '../testing/rig.fixture.ts';
-import { checkConfiguration, withoutKeys } from './check.ts';
+import { shortKeyLeaf } from '../testing/certificates.fixture.ts';
+import { checkCertificates, checkConfiguration, withoutKeys } from './check.ts';
 import { makeDefaultCertificate } from './default-certificate.ts';
 import { probeHaproxy } from './probe.ts';
 
@@ -71,5 +72,19 @@ it('leaves every private key out, and keeps what is refused without one refused'
   await expect(checkConfiguration(path, folder, list('[no-such-option] c.example'))).rejects.toMatchObject({
     code: 'HG5002',
     message: expect.stringContaining('no-such-option'),
+  });
+});
+
+it('has certificates loaded that no worker has yet, and names the one that cannot be', async () => {
+  const { path } = await probeHaproxy(haproxyBinary);
+  mkdirSync(join(folder, 'certs'));
+  writeFileSync(join(folder, files.crtList), 'certs/c-1.pem a.example\n');
+  writeFileSync(join(folder, 'certs/c-1.pem'), await makeDefaultCertificate(systemClock.wall()));
+  await checkCertificates(path, folder);
+  const { certificate, key } = await shortKeyLeaf('a.example');
+  writeFileSync(join(folder, 'certs/c-1.pem'), certificate + key);
+  await expect(checkCertificates(path, folder)).rejects.toMatchObject({
+    code: 'HG5002',
+    message: expect.stringContaining('certs/c-1.pem'),
   });
 });

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { HeadgateError } from '../../../lib/errors.ts';
 import { files } from '../model/names.ts';
 import { memoryRoot } from './memory-folder.ts';
@@ -42,16 +43,7 @@ export async function checkConfiguration(
   folder: string,
   configuration: ReadonlyMap<string, string>,
 ): Promise<void> {
-  const place = await mkdtemp(join((await memoryRoot()) ?? folder, 'headgate-check-'));
-  try {
-    for (const name of new Set(['run/-', ...configuration.keys()].map((one) => dirname(one)))) {
-      await mkdir(join(place, name), { recursive: true });
-    }
-    await Promise.all([...configuration].map(([name, text]) => writeFile(join(place, name), text, { mode: 0o600 })));
-    await check(binary, place, files.configuration, '');
-  } finally {
-    await rm(place, { recursive: true, force: true });
-  }
+  await inPlace(folder, configuration, async (place) => await check(binary, place, files.configuration));
 }
 
 /**
@@ -60,27 +52,44 @@ export async function checkConfiguration(
  * @throws HG5002 with HAProxy's words, which name the file, where it cannot.
  */
 export async function checkCertificates(binary: string, folder: string): Promise<void> {
-  await check(binary, folder, '/dev/stdin', CERTIFICATES);
+  const only = new Map([[files.base, CERTIFICATES]]);
+  await inPlace(folder, only, async (place) => await check(binary, folder, join(place, files.configuration)));
+}
+
+/** Writes files into a folder of their own, for as long as the job takes. */
+async function inPlace(
+  folder: string,
+  written: ReadonlyMap<string, string>,
+  job: (place: string) => Promise<void>,
+): Promise<void> {
+  const place = await mkdtemp(join((await memoryRoot()) ?? folder, 'headgate-check-'));
+  try {
+    for (const name of new Set(['run/-', ...written.keys()].map((one) => dirname(one)))) {
+      await mkdir(join(place, name), { recursive: true });
+    }
+    await Promise.all([...written].map(([name, text]) => writeFile(join(place, name), text, { mode: 0o600 })));
+    await job(place);
+  } finally {
+    await rm(place, { recursive: true, force: true });
+  }
 }
 
 /** With an empty environment, and with time and memory capped. */
-async function check(binary: string, folder: string, configuration: string, input: string): Promise<void> {
+async function check(binary: string, folder: string, configuration: string): Promise<void> {
   const capped = `ulimit -v ${MEMORY}; ulimit -t ${TIME}; exec "$@"`;
-  const { error, output } = await new Promise<{ error: Error | null; output: string }>((resolve) => {
-    const child = execFile(
-      '/bin/sh',
-      ['-c', capped, 'sh', binary, '-c', '-f', configuration],
-      { cwd: folder, env: {}, timeout: TIME * 1_000, killSignal: 'SIGKILL' },
-      (failed, _, stderr) => resolve({ error: failed, output: stderr }),
-    );
-    // One that ends without having read it is judged by how it ends.
-    child.stdin?.on('error', () => {});
-    child.stdin?.end(input);
-  });
-  if (error === null) return;
-  const words = alerts(output);
-  const ended = 'signal' in error && typeof error.signal === 'string' ? `its check was ended by ${error.signal}` : '';
-  throw new HeadgateError('HG5002', `HAProxy refuses the configuration: ${words || ended || error.message}`, {
-    cause: error,
-  });
+  try {
+    await promisify(execFile)('/bin/sh', ['-c', capped, 'sh', binary, '-c', '-f', configuration], {
+      cwd: folder,
+      env: {},
+      timeout: TIME * 1_000,
+      killSignal: 'SIGKILL',
+    });
+  } catch (thrown) {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const words = 'stderr' in error ? alerts(String(error.stderr)) : '';
+    const ended = 'signal' in error && typeof error.signal === 'string' ? `its check was ended by ${error.signal}` : '';
+    throw new HeadgateError('HG5002', `HAProxy refuses the configuration: ${words || ended || error.message}`, {
+      cause: error,
+    });
+  }
 }
