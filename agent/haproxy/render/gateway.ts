@@ -15,6 +15,8 @@ export function gateway({ listeners }: Pick<Fixed, 'listeners'>): string[] {
     'frontend gateway',
     ...indent([
       `${bind(listeners.gateway)} ssl crt-list ${files.gatewayCertificates} ca-file ${files.gatewayCa} verify required`,
+      // Longer than callers keep idle connections, which they halve every 5 s: who closes one must not meet a request.
+      'timeout http-keep-alive 2m',
       // A leaf from a cluster's own CA has no subject, and that CA's name is the cluster's.
       `http-request return status 403 content-type text/plain string "unknown gateway\\n" if !{ ssl_c_s_dn(CN),map_str(${mapFile('peer')}) -m found } !{ ssl_c_i_dn(CN),map_str(${mapFile('peer')}) -m found }`,
       `http-request set-var(txn.slot) req.fhdr(${ROUTE_HEADER}),map_str(${mapFile('gateway')})`,
