@@ -7,6 +7,7 @@ import { FleetDraft, type FleetVersion } from '../fleet/fleet-draft.ts';
 import { HeldReports } from '../fleet/held-reports.ts';
 import type { Entry } from '../store/store.ts';
 import { standingName } from './standing/encode.ts';
+import { HUB } from './standing/standings.ts';
 import { Compiler } from './compiler.ts';
 
 const cluster = fc.constantFrom('eu', 'us', 'ap');
@@ -69,7 +70,7 @@ const piece: fc.Arbitrary<Partial<SmallFleet>> = fc.oneof(
 function pictures(compiler: Compiler): unknown {
   return {
     hosts: compiler.hosts().map((name) => compiler.get(name)),
-    statuses: ['ap', 'eu', 'us'].map((name) =>
+    statuses: [HUB, 'ap', 'eu', 'us'].map((name) =>
       [...compiler.statuses(name)]
         .map(({ body }) => ObjectStatus.decode(body))
         .sort((a, b) => compare(standingName(a), standingName(b))),

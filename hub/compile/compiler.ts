@@ -5,6 +5,7 @@ import { compileHost } from './compile-host.ts';
 import { coverBy } from './host/cover.ts';
 import { compilePeers, compileSettings } from './compile-peers.ts';
 import { compare } from '../../lib/compare.ts';
+import type { ObjectName } from './standing/encode.ts';
 import { type StandingChanges, Standings } from './standing/standings.ts';
 import type { CompiledHost, HostChange } from './types.ts';
 
@@ -17,7 +18,7 @@ export interface CompiledChange {
   readonly peers: ReadonlyMap<string, Resource | undefined>;
   /** Settings of clusters that joined; undefined for one that left. */
   readonly settings: ReadonlyMap<string, Resource | undefined>;
-  /** Statuses of members' own objects. */
+  /** Statuses of members' own objects, and of the HUB's. */
   readonly statuses: StandingChanges;
 }
 
@@ -78,6 +79,11 @@ export class Compiler {
 
   get(host: string): CompiledHost | undefined {
     return this.#hosts.get(host);
+  }
+
+  /** Of one object of a member, or of a TrafficPolicy at the HUB. */
+  status(cluster: string, name: ObjectName): Resource | undefined {
+    return this.#standings.get(cluster, name);
   }
 
   /** Of a member's own objects, in no order. */

@@ -68,7 +68,9 @@ export class Distributor {
       }
     }
     for (const [cluster, statuses] of change.statuses) {
-      for (const [name, status] of statuses) this.#subscriptions.get(cluster)?.put('status', name, status);
+      const subscription = this.#subscriptions.get(cluster);
+      if (subscription === undefined) continue;
+      for (const [name, status] of statuses) subscription.put('status', name, status);
       this.#pending.add(cluster);
     }
     for (const cluster of joined) for (const resolve of this.#joining.get(cluster) ?? []) resolve();

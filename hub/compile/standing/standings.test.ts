@@ -5,6 +5,7 @@ import { FleetDraft, type FleetVersion } from '../../fleet/fleet-draft.ts';
 import { HeldReports } from '../../fleet/held-reports.ts';
 import { Compiler } from '../compiler.ts';
 import { MOST_FINDINGS } from './encode.ts';
+import { HUB } from './standings.ts';
 
 const small: SmallFleet = {
   members: ['eu', 'us'],
@@ -82,6 +83,7 @@ test('a policy is told to its own cluster alone, with what it decides in the fle
     spec: { targetRefs: [shop], affinity: { drain: '1s' } },
   };
   expect(hub.step({ policies: [rival] })).toEqual({
+    [HUB]: { 'TrafficPolicy/shop/q': 'in force in 2 of 2 clusters for 3 routes' },
     eu: {
       [name]: ['cart', 'shop', 'shop']
         .map(() => 'Conflicted HG1007 spec.affinity')
@@ -89,7 +91,10 @@ test('a policy is told to its own cluster alone, with what it decides in the fle
         .join('; '),
     },
   });
-  expect(hub.step({ policies: [rival] }, true)).toEqual({ eu: { [name]: 'in force in 2 of 2 clusters for 3 routes' } });
+  expect(hub.step({ policies: [rival] }, true)).toEqual({
+    [HUB]: { 'TrafficPolicy/shop/q': undefined },
+    eu: { [name]: 'in force in 2 of 2 clusters for 3 routes' },
+  });
   expect(hub.step({ policies: [policy] }, true)).toEqual({ eu: { [name]: undefined } });
 });
 

@@ -9,7 +9,10 @@ import type { CompiledHost, HostChange, ObjectStatus } from '../types.ts';
 import { encodeStanding, type ObjectName, standingName } from './encode.ts';
 import { Tally } from './tally.ts';
 
-/** Per member, then per name: what differs; undefined for what is gone. */
+/** Where objects at the hub stand: no cluster is called so. */
+export const HUB = '';
+
+/** Per member, and for the HUB, then per name: what differs; undefined for what is gone. */
 export type StandingChanges = ReadonlyMap<string, ReadonlyMap<string, Resource | undefined>>;
 
 interface Standing extends ObjectName {
@@ -27,8 +30,8 @@ interface Standing extends ObjectName {
 }
 
 /**
- * The status of each member's own objects: every policy, and each Ingress of which something is not as asked. A
- * change costs the objects it is about; where a host has neither policies nor findings it costs nothing.
+ * The status of each member's own objects, and of the hub's TrafficPolicies: every policy, and each Ingress of which
+ * something is not as asked. A change costs the objects it is about; where a host has neither policies nor findings it costs nothing.
  */
 export class Standings {
   readonly #objects = new Map<string, Standing>();
@@ -52,8 +55,8 @@ export class Standings {
       for (const standing of this.#byTarget.get(`ingress ${ingress}`) ?? []) recheck.add(standing);
     const known = everything ? [...this.#objects.values()].flatMap(({ policy }) => policy ?? []) : [];
     const stepped = policies.flatMap(({ previous, next }) => next ?? previous ?? []);
-    const touched = [...known, ...stepped, ...(everything ? policiesOfMembers(state) : [])];
-    for (const standing of new Set(touched.flatMap((policy) => this.#ofPolicy(policy)))) {
+    const touched = [...known, ...stepped, ...(everything ? allPolicies(state) : [])];
+    for (const standing of new Set(touched.map((policy) => this.#ofPolicy(policy)))) {
       this.#setPolicy(standing, currentPolicy(state, standing));
       dirty.add(standing);
       recheck.add(standing);
@@ -65,6 +68,10 @@ export class Standings {
       dirty.add(standing);
     }
     return this.#tell(state, dirty);
+  }
+
+  get(cluster: string, name: ObjectName): Resource | undefined {
+    return this.#objects.get(keyOf(cluster, name))?.told;
   }
 
   /** All that one member is told. */
@@ -91,15 +98,7 @@ export class Standings {
   }
 
   #byObject(statuses: readonly ObjectStatus[]): Map<Standing, readonly ObjectStatus[]> {
-    const ofMembers = statuses.flatMap((status) =>
-      status.cluster === undefined ? [] : [{ status, standing: this.#standing(status.cluster, status) }],
-    );
-    return new Map(
-      [...Map.groupBy(ofMembers, ({ standing }) => standing)].map(([standing, found]) => [
-        standing,
-        found.map(({ status }) => status),
-      ]),
-    );
+    return Map.groupBy(statuses, (status) => this.#standing(status.cluster ?? HUB, status));
   }
 
   #reach(
@@ -114,20 +113,15 @@ export class Standings {
   }
 
   #reachByObject(reach: CompiledHost['reach'] | undefined): Map<Standing, Reach> {
-    return new Map(
-      [...(reach?.values() ?? [])].flatMap((one) =>
-        this.#ofPolicy(one.policy).map((standing): [Standing, Reach] => [standing, one]),
-      ),
-    );
+    return new Map([...(reach?.values() ?? [])].map((one) => [this.#ofPolicy(one.policy), one]));
   }
 
-  /** None for a policy at the hub, which has its place there. */
-  #ofPolicy(policy: TrafficPolicy): Standing[] {
-    return policy.clusterScope === undefined ? [] : [this.#standing(policy.clusterScope, policy)];
+  #ofPolicy(policy: TrafficPolicy): Standing {
+    return this.#standing(policy.clusterScope ?? HUB, policy);
   }
 
   #standing(cluster: string, { kind, namespace, name }: ObjectName): Standing {
-    const key = `${cluster}/${standingName({ kind, namespace, name })}`;
+    const key = keyOf(cluster, { kind, namespace, name });
     let standing = this.#objects.get(key);
     if (standing === undefined) {
       const nothing = { policy: undefined, own: [], hosts: new Map(), tally: new Tally(), told: undefined };
@@ -166,20 +160,25 @@ export class Standings {
   }
 }
 
-function* policiesOfMembers(state: FleetState): Iterable<TrafficPolicy> {
+function keyOf(cluster: string, name: ObjectName): string {
+  return `${cluster}/${standingName(name)}`;
+}
+
+function* allPolicies(state: FleetState): Iterable<TrafficPolicy> {
+  yield* state.trafficPolicies.values();
   for (const name of state.members.keys()) yield* state.clusters.get(name)?.policies.values() ?? [];
 }
 
 function currentPolicy(state: FleetState, standing: Standing): TrafficPolicy | undefined {
+  if (standing.cluster === HUB) return state.trafficPolicies.get(`${standing.namespace}/${standing.name}`);
   if (!state.members.has(standing.cluster)) return undefined;
   return state.clusters.get(standing.cluster)?.policies.get(standingName(standing));
 }
 
 function generationOf(state: FleetState, standing: Standing): bigint {
   const { cluster, kind, namespace, name } = standing;
-  const reported = state.clusters.get(cluster);
-  if (kind === 'Ingress') return reported?.ingresses.get(`${namespace}/${name}`)?.value.generation ?? 0n;
-  return reported?.policies.get(standingName(standing))?.generation ?? 0n;
+  if (kind !== 'Ingress') return currentPolicy(state, standing)?.generation ?? 0n;
+  return state.clusters.get(cluster)?.ingresses.get(`${namespace}/${name}`)?.value.generation ?? 0n;
 }
 
 function targetsOf(policy: TrafficPolicy | undefined): string[] {
