@@ -8,11 +8,12 @@ import { propagation } from './propagation.ts';
 import { describeMachine } from './machine.ts';
 import { births } from './births.ts';
 import { dataPlane } from './data-plane/data-plane.ts';
+import { sourceSize } from './kubernetes/source-size.ts';
 import { reconnect } from './reconnect.ts';
 import { RunFolder } from './run-folder.ts';
 import { figuresTable, tableText } from './table.ts';
 
-const benches: readonly Bench[] = [propagation, births, reconnect, haproxyCpu, hubCpu, ...dataPlane];
+const benches: readonly Bench[] = [propagation, births, reconnect, haproxyCpu, hubCpu, ...dataPlane, sourceSize];
 
 const help = `npm run bench -- [NAME…] [--smoke] [--large] [--json FILE]
 

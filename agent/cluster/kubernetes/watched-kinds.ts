@@ -1,4 +1,5 @@
 import { resources, type ApiResource } from '../../../lib/kubernetes/index.ts';
+import { pluralOf } from '../../../lib/policy/custom-resources/definition.ts';
 import { API_VERSION, policyKinds, type PolicyKind } from '../../../lib/policy/schemas.ts';
 
 /** Kubernetes' own kinds that make up a cluster's report; Secrets are watched one by one, as they are named. */
@@ -16,6 +17,5 @@ export const policyResources: readonly ApiResource[] = (Object.keys(policyKinds)
 
 function policyResource(kind: PolicyKind): ApiResource {
   const [group = '', version = ''] = API_VERSION.split('/');
-  const plural = kind.toLowerCase().replace(/y$/, 'ie');
-  return { group, version, plural: `${plural}s`, kind, namespaced: policyKinds[kind].namespaced };
+  return { group, version, plural: pluralOf(kind), kind, namespaced: policyKinds[kind].namespaced };
 }

@@ -1,5 +1,13 @@
+import { mkdtempDisposable, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testCa } from '../../../agent/haproxy/testing/certificates.fixture.ts';
+import { kubernetesClusterUid } from '../../../agent/identity/kubernetes-cluster-uid.ts';
+import { systemClock } from '../../../lib/clock.ts';
+import { openKubernetesClient } from '../../../lib/kubernetes/index.ts';
+import { silentLog } from '../../../lib/log.ts';
 import { Service } from '../../../proto/gen/headgate/v1/reported.ts';
 import type { KubeObject } from '../ground/kube-api.ts';
 import type { KubeCluster } from '../ground/kube-cluster.ts';
@@ -141,6 +149,46 @@ test('ExternalName is refused, and a Service without a selector serves by a slic
   expect(follower.problems().filter((line) => line.includes('ExternalName'))).toHaveLength(1);
   const body = follower.inventory.get('service', 'odd/web')?.body ?? Buffer.of();
   expect(Service.decode(body).ports).toMatchObject([{ name: 'http', number: 80, ready: 1 }]);
+});
+
+test('a kind of ours that is installed later comes alive', async () => {
+  await shop('policies');
+  await using kube = await KubeFollower.start(eu.kubeconfig);
+  const { follower } = kube;
+  await follower.next();
+  expect(follower.names('policy')).toEqual([]);
+  const definitions = fileURLToPath(
+    new URL('../../../deploy/chart/headgate/crds/trafficpolicies.yaml', import.meta.url),
+  );
+  await eu.kubectl(['apply', '-f', definitions]);
+  const definition = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' };
+  const name = { metadata: { name: 'trafficpolicies.headgate.dev' } };
+  await eu.api.waitFor({ ...definition, ...name }, (it) =>
+    JSON.stringify(it?.['status'] ?? '').includes('Established'),
+  );
+  const policy = {
+    apiVersion: 'headgate.dev/v1alpha1',
+    kind: 'TrafficPolicy',
+    metadata: { namespace: 'policies', name: 'p' },
+    spec: { exposure: 'Everywhere' },
+  };
+  await eu.kubectl(['apply', '-f', '-'], JSON.stringify(policy));
+  await follower.until(() => follower.names('policy').length === 1);
+  await eu.kubectl(['delete', 'trafficpolicy', '-n', 'policies', 'p']);
+  await follower.until(() => follower.names('policy').length === 0);
+});
+
+test("a cluster's UID is that of kube-system, and data of another cluster is refused", async () => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'headgate-uid-'));
+  await using client = await openKubernetesClient({ kubeconfig: eu.kubeconfig, clock: systemClock });
+  const { signal } = new AbortController();
+  const options = { folder: folder.path, client, clock: systemClock, log: silentLog, signal };
+  const uid = await kubernetesClusterUid(options);
+  const { metadata } = await eu.api.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'kube-system' } });
+  expect(uid).toBe(metadata['uid']);
+  expect(await kubernetesClusterUid(options)).toBe(uid);
+  await writeFile(join(folder.path, 'identity', 'cluster-uid'), 'another\n');
+  await expect(kubernetesClusterUid(options)).rejects.toMatchObject({ code: 'HG2003' });
 });
 
 const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1' };
