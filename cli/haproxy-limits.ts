@@ -8,7 +8,7 @@ export function limits({ major, minor }: Pick<HaproxyBuild, 'major' | 'minor'>):
     `${old} searches a whole map to change an entry: changes are slow above some 10,000 hosts`,
     `${old} starts its own counters at 0 after a reload`,
     `${old} passes a NUL byte in a header's value on to pods, which may take it for the end of the value`,
-    `${old} ends a chunked upload that the client broke off as if it were whole, where another cluster serves it`,
+    `${old} ends a gRPC stream that the client broke off as if it were whole, where another cluster serves it`,
     `${old} loads certificates at a fifth of the speed of 3.0`,
   ];
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request as httpRequest } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { figure } from '../safety/figure.ts';
 import { type BodyPod, bodyPod, download, memory, sizeOf, upload } from './bodies.fixture.ts';
@@ -43,6 +43,21 @@ describe.each(ways)('bodies, %s', (way) => {
     expect(pod.sent).toBeLessThan(SIZE / 2);
     expect((await memory(rigs.eu)) - before).toBeLessThan(ROOM);
     expect(await sizeOf(response)).toBe(SIZE);
+  });
+
+  test('a chunked upload that the client broke off is told from a whole one', async () => {
+    const server = createServer();
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    await using own = await TwoRigs.start({ port: (server.address() as AddressInfo).port });
+    const came = once(server, 'request') as Promise<[IncomingMessage]>;
+    const client = connect(own.eu.http, '127.0.0.1');
+    client.write(`POST / HTTP/1.1\r\nHost: ${way}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`);
+    const [request] = await came;
+    const size = sizeOf(request);
+    client.destroy();
+    await expect(size).rejects.toThrow('aborted');
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
   });
 
   test('100-continue goes both ways, and so does its refusal', async () => {
