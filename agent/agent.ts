@@ -4,7 +4,7 @@ import type { Registry } from 'prom-client';
 import type { Clock } from '../lib/clock.ts';
 import { formatAddress } from '../lib/config/address.ts';
 import { makeFolder } from '../lib/make-folder.ts';
-import { openKubernetesClient, registerKubernetesMetrics, type KubernetesClient } from '../lib/kubernetes/index.ts';
+import type { KubernetesClient } from '../lib/kubernetes/index.ts';
 import type { Log } from '../lib/log.ts';
 import { createRegistry, type ReadinessCheck, startOps } from '../lib/ops/index.ts';
 import { withReconnect } from '../lib/rpc/index.ts';
@@ -15,7 +15,6 @@ import type { DataPlane } from './haproxy/data-plane.ts';
 import { haproxyFolders } from './haproxy/process/haproxy-folder.ts';
 import { AgentIdentity } from './identity/agent-identity.ts';
 import { directoryClusterUid } from './identity/cluster-uid.ts';
-import { kubernetesClusterUid } from './identity/kubernetes-cluster-uid.ts';
 import { registerLinkMetrics } from './metrics.ts';
 import type { NodeAgent } from './node/node-agent.ts';
 import { startNode } from './node/start-node.ts';
@@ -56,7 +55,9 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
   const clusterUid =
     kubernetes === undefined
       ? await directoryClusterUid(options.data)
-      : await kubernetesClusterUid({ folder: options.data, client: kubernetes, clock, log, signal });
+      : await (
+          await import('./identity/kubernetes-cluster-uid.ts')
+        ).kubernetesClusterUid({ folder: options.data, client: kubernetes, clock, log, signal });
   const role = options.roles.has('cluster') ? 'cluster' : 'node';
   const { data: folder, hubs, join: token, cluster, node } = options;
   const identity = resources.use(
@@ -103,6 +104,7 @@ async function openKubernetes(
   clock: Clock,
 ): Promise<KubernetesClient | undefined> {
   if (source?.kind !== 'kubernetes') return undefined;
+  const { openKubernetesClient, registerKubernetesMetrics } = await import('../lib/kubernetes/index.ts');
   const metrics = registerKubernetesMetrics(registry);
   return resources.use(await openKubernetesClient({ kubeconfig: source.kubeconfig, clock, metrics }));
 }
