@@ -153,3 +153,38 @@ describe('certificates', () => {
     }
   });
 });
+
+describe('Secrets that are looked for only when they are named', () => {
+  const named = ingress('web', 'web').replace(
+    '  rules:',
+    '  ingressClassName: headgate\n  tls: [{ secretName: tls }]\n  rules:',
+  );
+  const ourClass =
+    'apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: { name: headgate }\nspec: { controller: headgate.dev/ingress }\n';
+  const problems = ({ report }: SourceChange): string[] =>
+    report.upserts.flatMap(({ type, name }) => (type === 'problem' && name.includes('tls') ? [name] : []));
+
+  test('are not missing before somebody looked, and not when they are named anew', () => {
+    const translator = new Translator({ folder: false, secretsOnDemand: true });
+    expect(problems(translator.apply({ set: documents(`${ourClass}${named}`) }, now))).toEqual([]);
+    expect([...translator.namedSecrets()]).toEqual(['shop/tls']);
+    const absent = { kind: 'Secret', namespace: 'shop', name: 'tls' };
+    const missing = 'HG1003/Ingress/shop/web#spec.tls[0].secretName';
+    expect(problems(translator.apply({ deleted: [absent] }, now))).toEqual([missing]);
+
+    translator.apply({ deleted: [{ kind: 'Ingress', namespace: 'shop', name: 'web' }] }, now);
+    expect([...translator.namedSecrets()]).toEqual([]);
+    translator.apply({ deleted: [absent] }, now);
+    expect(problems(translator.apply({ set: documents(named) }, now))).toEqual([]);
+  });
+
+  test('that may not be read are a problem of whoever names them, until they may', () => {
+    const translator = new Translator({ folder: false, secretsOnDemand: true });
+    translator.apply({ set: documents(`${ourClass}${named}`) }, now);
+    const fault = { code: 'HG2006', message: 'may not be read', remedy: 'grant it' } as const;
+    const told = translator.apply({ unreadable: new Map([['shop/tls', fault]]) }, now);
+    expect(problems(told)).toEqual(['HG2006/Ingress/shop/web#spec.tls[0].secretName']);
+    const mended = translator.apply({ unreadable: new Map([['shop/tls', undefined]]) }, now);
+    expect(mended.report.removals.map(({ name }) => name)).toEqual(['HG2006/Ingress/shop/web#spec.tls[0].secretName']);
+  });
+});
