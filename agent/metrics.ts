@@ -45,6 +45,18 @@ export function registerDataPlaneMetrics(registry: Registry, status: () => DataP
     registers,
     collect: (): void => spares.set(status().sparesLeft),
   });
+  const old: Gauge = new Gauge({
+    name: 'headgate_haproxy_old_workers',
+    help: 'HAProxy workers that a reload replaced and that still end their connections.',
+    registers,
+    collect: (): void => old.set(status().oldWorkers.count),
+  });
+  const oldest: Gauge = new Gauge({
+    name: 'headgate_haproxy_old_worker_age_seconds',
+    help: 'Seconds since the oldest of these workers was replaced; 0 where there is none.',
+    registers,
+    collect: (): void => oldest.set(status().oldWorkers.oldestMs / 1_000),
+  });
 }
 
 /** Whether the node's ledger and HAProxy's files take writes. */

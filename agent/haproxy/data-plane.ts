@@ -84,6 +84,8 @@ export interface DataPlaneStatus {
   readonly reloads: ReadonlyMap<string, number>;
   readonly sparesLeft: number;
   readonly commands: { readonly ok: number; readonly failed: number };
+  /** Workers that a reload replaced and that still end their connections, and how long ago the first was. */
+  readonly oldWorkers: { readonly count: number; readonly oldestMs: number };
 }
 
 /** Drives one HAProxy. Files first, then runtime commands, then read-back. */

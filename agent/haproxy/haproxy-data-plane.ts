@@ -222,6 +222,7 @@ class HaproxyDataPlane implements DataPlane {
       reloads: mirror?.reloads ?? new Map(),
       sparesLeft: planner?.sparesLeft ?? 0,
       commands: mirror?.commands ?? { ok: 0, failed: 0 },
+      oldWorkers: mirror?.process.oldWorkers ?? { count: 0, oldestMs: 0 },
     };
   }
 
@@ -239,7 +240,7 @@ class HaproxyDataPlane implements DataPlane {
     this.#ending.abort();
     await this.#keeping;
     await this.#queue;
-    this.#opened?.mirror.close();
+    this.#opened?.mirror.leave();
   }
 
   #need() {

@@ -241,6 +241,7 @@ export class Keeper {
     }
     if (mirror.hasFloors) await mirror.holdFloors();
     mirror.process.endReplaced();
+    mirror.tendLeaving();
     if ((mirror.executor.dueAt ?? Infinity) <= now) await mirror.executor.deleteDrained();
     const gone = this.#lingering.take(now);
     if (gone.length > 0) await mirror.carryOut(planner.forget(gone));

@@ -298,8 +298,7 @@ export class Mirror {
     try {
       await this.#check(rendered);
       await this.#noteHealth();
-      await this.#metrics.note();
-      await this.process.reload(signal);
+      await this.#metrics.across(() => this.process.reload(signal), this.#client);
       this.#owed = undefined;
     } catch (error) {
       this.#owed = { reason, words: HeadgateError.from(error).message };
@@ -383,8 +382,19 @@ export class Mirror {
     }
   }
 
+  /** Looks after workers that a reload replaced. */
+  tendLeaving(): void {
+    this.#metrics.tend();
+  }
+
   close(): void {
     this.#client.reset();
+  }
+
+  /** HAProxy serves on without anybody to talk to. */
+  leave(): void {
+    this.close();
+    this.#metrics.close();
   }
 
   /** Files come before HAProxy hears of it; what could not be written is tried again with the next. */

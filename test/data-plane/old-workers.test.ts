@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { Agent as HttpAgent, createServer, request as plainRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { connect } from 'node:net';
@@ -45,6 +45,41 @@ it('a connection on an old worker learns that its gateway may not call any more'
   }
 });
 
+it('what old workers still count is in the metrics, once, until they end and after', async () => {
+  await using bench = await PlaneBench.make();
+  const upstream = await bench.upstream('one');
+  await bench.start(service('shop', [upstream.port]));
+  const counted = async (): Promise<number> => {
+    const line =
+      /^haproxy_backend_http_responses_total\{namespace="shop",service="shop",port="80",code="2xx"\} (\d+)$/m;
+    return Number(line.exec(await bench.plane.metrics())?.[1] ?? 0);
+  };
+  let sent = 0;
+  for (let round = 0; round < 3; round++) {
+    const before = await bench.worker();
+    const agents = Array.from({ length: 4 }, () => new HttpAgent({ keepAlive: true, maxSockets: 1 }));
+    const all = async (): Promise<void> => {
+      for (const agent of agents) await onConnection(bench.http, agent);
+      sent += agents.length;
+    };
+    await all();
+    await bench.apply(Array.from({ length: 64 }, (_, i) => service(`r${round}-${i}`, [upstream.port])).flat());
+    expect((await bench.processes()).oldWorkers).toContain(before);
+    expect(await counted()).toBe(sent);
+    // The last that their connections carry, on the old worker.
+    await all();
+    expect(await counted()).toBe(sent);
+    for (const agent of agents) agent.destroy();
+    await bench.get('shop.example');
+    sent++;
+    await until(
+      () => Promise.resolve(bench.plane.status().oldWorkers),
+      ({ count }) => count === 0,
+    );
+    expect(await counted()).toBe(sent);
+  }
+});
+
 it('10 reloads with a WebSocket opened before each: the young ones live, at most 6 old workers stay', async () => {
   await using bench = await PlaneBench.make();
   await using upstream = await webSockets();
@@ -76,6 +111,15 @@ it('10 reloads with a WebSocket opened before each: the young ones live, at most
     for (const socket of sockets) socket.destroy();
   }
 });
+
+/** One request on the agent's connection. */
+async function onConnection(port: number, agent: HttpAgent): Promise<void> {
+  const sent = plainRequest({ host: '127.0.0.1', port, agent, headers: { host: 'shop.example' } });
+  sent.end();
+  const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+  answer.resume();
+  await once(answer, 'end');
+}
 
 /** A server that switches protocols and then sends back what it gets. */
 async function webSockets(): Promise<{ readonly port: number } & AsyncDisposable> {

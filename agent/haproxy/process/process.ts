@@ -51,6 +51,8 @@ export class HaproxyProcess {
   #table: ProcessTable | undefined;
   #build: HaproxyBuild;
   #version: string;
+  /** When workers were first seen among the old, by pid. */
+  #oldSince = new Map<number, number>();
   /** While HAProxy starts or reloads it may be silent. */
   #busy = false;
   /** Replaced by another; they serve what they have. */
@@ -99,6 +101,12 @@ export class HaproxyProcess {
 
   get worker(): number | undefined {
     return this.#table?.worker;
+  }
+
+  /** Workers that a reload replaced, as last seen. */
+  get oldWorkers(): { readonly count: number; readonly oldestMs: number } {
+    const since = [...this.#oldSince.values()];
+    return { count: since.length, oldestMs: since.length === 0 ? 0 : this.#options.clock.now() - Math.min(...since) };
   }
 
   /** Master and worker while they run and nothing is being done to them. */
@@ -161,6 +169,8 @@ export class HaproxyProcess {
       const table = await showProcesses(this.#master);
       if (!external && !isOf(table.master, folder)) throw elsewhere(folder);
       this.#table = table;
+      const now = this.#options.clock.now();
+      this.#oldSince = new Map(table.oldWorkers.map((pid) => [pid, this.#oldSince.get(pid) ?? now]));
       return table;
     } catch (error) {
       // Nobody listens: it has ended. One that is silent may be back.

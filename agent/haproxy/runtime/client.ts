@@ -34,6 +34,8 @@ export class RuntimeClient implements AsyncDisposable {
   readonly #path: string;
   readonly #onClose: () => void;
   #connection: Connection | undefined;
+  /** It is for one worker alone, not for whoever listens on the path. */
+  #pinned = false;
   #ok = 0;
   #failed = 0;
 
@@ -61,6 +63,7 @@ export class RuntimeClient implements AsyncDisposable {
   async send(commands: readonly Command[]): Promise<readonly Reply[]> {
     if (commands.length === 0) return [];
     if (this.#connection === undefined || this.#connection.closed) {
+      if (this.#pinned) throw new HeadgateError('HG5003', 'the worker has ended');
       this.#connection = await Connection.open(this.#path, this.#onClose);
     }
     const replies: Reply[] = [];
@@ -95,6 +98,17 @@ export class RuntimeClient implements AsyncDisposable {
       throw new HeadgateError('HG5003', `HAProxy refused ${text}: ${reply?.text ?? ''}`);
     }
     return reply.text;
+  }
+
+  /** A client of the worker that this one is connected to, which is then free for another; undefined where there is none. */
+  detach(): RuntimeClient | undefined {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection === undefined || connection.closed) return undefined;
+    const other = new RuntimeClient(this.#path);
+    other.#connection = connection;
+    other.#pinned = true;
+    return other;
   }
 
   /** Drops the connection: an old worker lives as long as someone talks to it. */

@@ -32,6 +32,24 @@ test('counts go on over reloads', () => {
   expect(seen(counters, 'a')).toEqual([17]);
 });
 
+test('a worker that a reload replaced counts on for whom it served, until it ends', () => {
+  const key = 'haproxy_backend_http_responses_total{code="2xx"';
+  const counters = new Counters();
+  counters.assign('s0000', 'a');
+  counters.read(says(1, { s0000: 5 }));
+  counters.retire(1);
+  // The same second, and already more than the one before had.
+  counters.read(says(1, { s0000: 6 }));
+  expect(seen(counters, 'a')).toEqual([11]);
+  counters.assign('s0000', 'b');
+  counters.readLeaving(1, [{ slot: 's0000', key, value: 8 }]);
+  counters.read(says(1, { s0000: 7 }));
+  expect(seen(counters, 'a', 'b')).toEqual([14, 1]);
+  counters.end(1);
+  counters.readLeaving(1, [{ slot: 's0000', key, value: 9 }]);
+  expect(seen(counters, 'a', 'b')).toEqual([14, 1]);
+});
+
 test('a slot that changes hands begins at 0 for its new owner, and the old one keeps its counts', () => {
   const counters = new Counters();
   counters.assign('s0000', 'a');

@@ -3,6 +3,18 @@ const SERIES = /^(haproxy_backend_\w+)\{proxy="(s\d+)"(?:,([^}]*))?\} (\S+)$/;
 const TYPE = /^# TYPE (\S+) (\w+)$/;
 const BOOT = /^haproxy_process_start_time_seconds (\S+)$/m;
 
+interface Leaving {
+  readonly owners: ReadonlyMap<string, string>;
+  readonly slots: Map<string, Map<string, Counted>>;
+}
+
+/** One count of one slot. `key`: `<metric>` or `<metric>{<labels>`. */
+export interface Reading {
+  readonly slot: string;
+  readonly key: string;
+  readonly value: number;
+}
+
 interface Counted {
   /** As HAProxy said it last. */
   last: number;
@@ -22,6 +34,8 @@ export class Counters {
   readonly #slots = new Map<string, Map<string, Counted>>();
   /** Owner → metric and further labels → what is counted no more: by workers and in slots that it has left. */
   readonly #bases = new Map<string, Map<string, number>>();
+  /** What workers have counted that a reload replaced and that still end their connections, and for whom. */
+  readonly #leaving = new Map<number, Leaving>();
   #boot: string | undefined;
   /** What was read as it is kept: a part of a text keeps the whole text, some MiB, in memory. */
   readonly #kept = new Map<string, string>();
@@ -63,16 +77,44 @@ export class Counters {
     }
   }
 
+  /** A reload has replaced the worker that was read last; it is told of by `readLeaving` until `end`. */
+  retire(worker: number): void {
+    this.#leaving.set(worker, { owners: new Map(this.#owners), slots: new Map(this.#slots) });
+    this.#slots.clear();
+    this.#boot = undefined;
+  }
+
+  readLeaving(worker: number, readings: Iterable<Reading>): void {
+    const { slots } = this.#leaving.get(worker) ?? {};
+    if (slots === undefined) return;
+    for (const { slot, key, value } of readings) {
+      const counts = slots.get(slot) ?? new Map<string, Counted>();
+      slots.set(slot, counts);
+      const known = counts.get(key);
+      if (known !== undefined) known.last = Math.max(known.last, value);
+      else if (value > 0) counts.set(key, { last: value, offset: 0 });
+    }
+  }
+
+  /** It counts no more. */
+  end(worker: number): void {
+    const { owners, slots } = this.#leaving.get(worker) ?? {};
+    this.#leaving.delete(worker);
+    for (const [slot, counts] of slots ?? []) this.#credit(owners?.get(slot), counts);
+  }
+
   /** Counts of every owner of `owners`, by metric and further labels; others are forgotten. */
   sums(owners: ReadonlySet<string>): ReadonlyMap<string, ReadonlyMap<string, number>> {
     for (const owner of this.#bases.keys()) if (!owners.has(owner)) this.#bases.delete(owner);
     const sums = new Map([...this.#bases].map(([owner, counts]) => [owner, new Map(counts)]));
-    for (const [slot, counts] of this.#slots) {
-      const owner = this.#owners.get(slot);
-      if (owner === undefined || !owners.has(owner)) continue;
-      let sum = sums.get(owner);
-      if (sum === undefined) sums.set(owner, (sum = new Map()));
-      for (const [key, { last, offset }] of counts) sum.set(key, (sum.get(key) ?? 0) + last - offset);
+    for (const worker of [{ owners: this.#owners, slots: this.#slots }, ...this.#leaving.values()]) {
+      for (const [slot, counts] of worker.slots) {
+        const owner = worker.owners.get(slot);
+        if (owner === undefined || !owners.has(owner)) continue;
+        let sum = sums.get(owner);
+        if (sum === undefined) sums.set(owner, (sum = new Map()));
+        add(sum, counts);
+      }
     }
     return sums;
   }
@@ -86,19 +128,25 @@ export class Counters {
   /** Moves what a slot has counted to its owner. @param restarted HAProxy counts it from 0 again. */
   #settle(slot: string, restarted: boolean): void {
     const counts = this.#slots.get(slot) ?? new Map<string, Counted>();
-    const owner = this.#owners.get(slot);
-    if (owner !== undefined) {
-      let base = this.#bases.get(owner);
-      if (base === undefined) this.#bases.set(owner, (base = new Map()));
-      for (const [key, { last, offset }] of counts) base.set(key, (base.get(key) ?? 0) + last - offset);
-    }
+    this.#credit(this.#owners.get(slot), counts);
     if (restarted) counts.clear();
     else for (const one of counts.values()) one.offset = one.last;
   }
+
+  #credit(owner: string | undefined, counts: ReadonlyMap<string, Counted>): void {
+    if (owner === undefined) return;
+    let base = this.#bases.get(owner);
+    if (base === undefined) this.#bases.set(owner, (base = new Map()));
+    add(base, counts);
+  }
 }
 
-/** Series of slots that only ever grow. `key`: `<metric>` or `<metric>{<labels>`. */
-function* countersIn(text: string): Generator<{ readonly slot: string; readonly key: string; readonly value: number }> {
+function add(sum: Map<string, number>, counts: ReadonlyMap<string, Counted>): void {
+  for (const [key, { last, offset }] of counts) sum.set(key, (sum.get(key) ?? 0) + last - offset);
+}
+
+/** Series of slots that only ever grow. */
+function* countersIn(text: string): Generator<Reading> {
   let counter = false;
   for (const line of linesOf(text)) {
     const type = TYPE.exec(line);
