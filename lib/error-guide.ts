@@ -83,7 +83,7 @@ const guide: Readonly<Record<Code, Explanation>> = {
   },
   HG2006: {
     what: 'The caller is known and may not do this.',
-    mend: 'Use a credential with the role that the error names.',
+    mend: "Use a credential with the role that the error names; for an agent's API server, give its ServiceAccount the rule.",
   },
   HG2007: { what: 'There is nothing of that name.', mend: 'List what there is with `headgate get`.' },
   HG2008: { what: 'It exists already, or was changed meanwhile.', mend: 'Look at it and try again.' },
@@ -115,7 +115,7 @@ const guide: Readonly<Record<Code, Explanation>> = {
     what: 'The store refused or lost a write. What was not acknowledged is not stored.',
     mend: 'Check free space and the health of the store, then try again.',
   },
-  HG4002: { what: 'A watch was lost.', mend: 'Nothing: the hub lists again by itself.' },
+  HG4002: { what: 'A watch was lost.', mend: 'Nothing: everything is listed again.' },
   HG4003: {
     what: 'Stored data is corrupt. What can be read goes on.',
     mend: 'Restore the store from a backup and raise its epoch.',

@@ -13,6 +13,8 @@ import type { Bench, BenchOptions, BenchReport } from '../bench.ts';
 import { residentMib } from '../machine.ts';
 import { round, spread } from '../numbers.ts';
 
+/** As bin/headgate starts an agent. */
+const AS_AGENT = ['--max-semi-space-size=2', '--optimize-for-size'];
 const ENDPOINTS = 10;
 const CHANGES = 100;
 /** Milliseconds after which what was needed only to start has been freed, if it ever is. */
@@ -127,8 +129,10 @@ class SourceProcess implements AsyncDisposable {
   readonly #lines: AsyncIterator<string>;
 
   constructor(kubeconfig: string) {
-    this.#child = spawn(process.execPath, [join(import.meta.dirname, 'source-process.ts'), kubeconfig], {
+    const program = join(import.meta.dirname, 'source-process.ts');
+    this.#child = spawn(process.execPath, [...AS_AGENT, program, kubeconfig], {
       stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, MALLOC_ARENA_MAX: '1' },
     });
     this.#lines = createInterface(this.#child.stdout)[Symbol.asyncIterator]();
   }
