@@ -6,7 +6,10 @@ import { PodStandIn } from './pod-stand-in.ts';
 
 interface Slice extends KubeObject {
   readonly endpoints:
-    | readonly { readonly addresses: readonly string[]; readonly conditions: { ready: boolean } }[]
+    | readonly {
+        readonly addresses: readonly string[];
+        readonly conditions: { ready: boolean; terminating?: boolean };
+      }[]
     | null;
 }
 
@@ -104,7 +107,7 @@ describe('a cluster with a controller-manager and pods', () => {
   let pods: PodStandIn;
   beforeAll(async () => {
     ground = await KubeGround.start({ clusters: ['eu'], controllerManager: true });
-    pods = await PodStandIn.start(ground.cluster('eu'), { nodes: ['n1', 'n2'] });
+    pods = await PodStandIn.start(ground.cluster('eu'), { nodes: ['n1', 'n2'], linger: 1_000 });
   });
   afterAll(async () => {
     await pods[Symbol.asyncDispose]();
@@ -135,6 +138,8 @@ describe('a cluster with a controller-manager and pods', () => {
     await eu.api.waitFor<Slice>(slice, (it) => ready(it).length === 1);
 
     await eu.kubectl(['scale', '-n', 'shop', 'deployment/web', '--replicas=0']);
+    await eu.api.waitFor<Slice>(slice, (it) => (it?.endpoints ?? []).every(({ conditions }) => conditions.terminating));
+    expect((await fetch(`http://${address}:8080/`)).status).toBe(200);
     await eu.api.waitFor<Slice>(slice, (it) => (it?.endpoints ?? []).length === 0);
     await expect(fetch(`http://${address}:8080/`)).rejects.toThrow('fetch failed');
   });

@@ -28,7 +28,9 @@ export interface Pod extends KubeObject {
 
 interface Placed {
   readonly pod: Pod;
-  /** Ends the pod's work, in order: one step at a time. */
+  /** Name of its node. */
+  readonly node: string;
+  /** Its steps in order, one at a time; never rejects. */
   work: Promise<void>;
   ending: boolean;
   listeners: readonly Answering[];
@@ -119,7 +121,9 @@ export class PodStandIn implements AsyncDisposable {
     const { uid, deletionTimestamp } = pod.metadata;
     let placed = this.#pods.get(uid);
     if (placed === undefined) {
-      placed = { pod, work: Promise.resolve(), ending: false, listeners: [] };
+      const names = [...this.nodes.keys()];
+      const node = pod.spec.nodeName ?? names[this.#turn++ % names.length] ?? '';
+      placed = { pod, node, work: Promise.resolve(), ending: false, listeners: [] };
       this.#pods.set(uid, placed);
       if (deletionTimestamp === undefined) this.#then(placed, (it) => this.#begin(it));
     }
@@ -150,8 +154,7 @@ export class PodStandIn implements AsyncDisposable {
     const { pod } = placed;
     if (placed.listeners.length === 0) placed.listeners = await this.#listen(pod);
     if (pod.spec.nodeName === undefined) {
-      const names = [...this.nodes.keys()];
-      const target = { apiVersion: 'v1', kind: 'Node', name: names[this.#turn++ % names.length] };
+      const target = { apiVersion: 'v1', kind: 'Node', name: placed.node };
       const { name } = pod.metadata;
       const body = { apiVersion: 'v1', kind: 'Binding', metadata: { name }, target };
       const { status } = await this.#api.request('POST', await this.#api.path(pod, 'binding'), { body });
@@ -197,7 +200,7 @@ export class PodStandIn implements AsyncDisposable {
     }
   }
 
-  #status({ pod, listeners }: Placed, ready: boolean): unknown {
+  #status({ pod, node, listeners }: Placed, ready: boolean): unknown {
     const now = new Date().toISOString();
     const podIP = listeners[0]?.address;
     const condition = (type: string, holds: boolean) => ({
@@ -209,7 +212,7 @@ export class PodStandIn implements AsyncDisposable {
       phase: 'Running',
       podIP,
       podIPs: [{ ip: podIP }],
-      hostIP: [...this.nodes.values()][0],
+      hostIP: this.nodes.get(node),
       startTime: now,
       conditions: [
         condition('PodScheduled', true),
