@@ -23,6 +23,7 @@ const clusters: readonly Column<ClusterItem>[] = [
   { title: 'REVISION', value: (item) => item.revision, wide: true },
   { title: 'LIVE', value: (item) => item.live_revision, wide: true },
   { title: 'VERSION', value: (item) => item.version, wide: true },
+  { title: 'ENROLMENT', value: (item) => item.enrolment, wide: true },
   { title: 'LABELS', value: (item) => pairs(item.labels), wide: true },
 ];
 

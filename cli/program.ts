@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { VERSION } from '../lib/version.ts';
-import type { AddFlags } from './commands/cluster.ts';
+import type { AddFlags, RevokeFlags } from './commands/cluster.ts';
 import type { DemoFlags } from './commands/demo.ts';
 import type { ExplainFlags } from './commands/explain.ts';
 import type { GetFlags } from './commands/get.ts';
@@ -50,6 +50,8 @@ function longRunning(program: Command): void {
     .option('--store <store>', 'embedded, or etcd:URL[,URL]', 'embedded')
     .option('--grpc <address>', 'where agents connect', '127.0.0.1:7443')
     .option('--http <address>', 'API', '127.0.0.1:7480')
+    .option('--policies <source>', 'kubernetes: custom resources of the cluster that the hub runs in are policies too')
+    .option('--kubeconfig <file>', 'of that cluster; default: the one it runs in, then KUBECONFIG')
     .option('--ops <address>', '/livez, /readyz, /metrics', '127.0.0.1:7481')
     .action(async (_flags: unknown, command: Command) =>
       (await import('./commands/hub.ts')).hub(globals(command), command),
@@ -111,6 +113,9 @@ function fleet(program: Command): void {
     .description('let a cluster join: prints a token that is good once and for an hour')
     .option('--label <k=v>', 'label for selectors; may be repeated', pairs)
     .addOption(new Option('--role <role>', 'who joins with the token').choices(['cluster', 'node']).default('cluster'))
+    .option('--issuer <url>', 'issuer of the ServiceAccount tokens of the cluster, in place of a join token')
+    .option('--jwks <file>', 'its public keys; again to pin rotated ones')
+    .option('--service-account <name>', 'NAMESPACE/NAME that cluster agents run as (headgate/headgate-cluster-agent)')
     .addOption(new Option('-o, --output <format>', 'token prints nothing else').choices(['token', 'json']))
     .action(async (name: string, flags: AddFlags, command: Command) =>
       (await import('./commands/cluster.ts')).addCluster(name, flags, globals(command)),
@@ -121,6 +126,21 @@ function fleet(program: Command): void {
     .addOption(output())
     .action(async (flags: GetFlags, command: Command) =>
       (await import('./commands/get.ts')).get('clusters', undefined, flags, globals(command)),
+    );
+  cluster
+    .command('revoke <name>')
+    .description('revoke a node or a certificate of a cluster and close its links')
+    .option('--node <node>', 'every certificate of the node; it gets no new one until it is readmitted')
+    .option('--serial <hex>', 'one certificate')
+    .action(async (name: string, flags: RevokeFlags, command: Command) =>
+      (await import('./commands/cluster.ts')).revoke(name, flags, globals(command)),
+    );
+  cluster
+    .command('readmit <name>')
+    .description('let a revoked node enrol again')
+    .requiredOption('--node <node>', 'the node')
+    .action(async (name: string, flags: { readonly node: string }, command: Command) =>
+      (await import('./commands/cluster.ts')).readmit(name, flags, globals(command)),
     );
   cluster
     .command('remove <name>')

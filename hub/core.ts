@@ -7,6 +7,7 @@ import { SpeakerRegister } from '../lib/sync/index.ts';
 import type { Lifetimes } from '../lib/identity/authority.ts';
 import { HubAuthority } from './certificates/hub-authority.ts';
 import { Revocations } from './certificates/revocations.ts';
+import { ServiceAccountTokens } from './certificates/service-account-tokens.ts';
 import { Tokens } from './certificates/tokens.ts';
 import { Compiler } from './compile/compiler.ts';
 import { Distributor } from './distribute/distributor.ts';
@@ -23,6 +24,7 @@ export interface HubCore {
   readonly store: Store;
   readonly authority: HubAuthority;
   readonly tokens: Tokens;
+  readonly serviceAccountTokens: ServiceAccountTokens;
   readonly revocations: Revocations;
   readonly fleet: Fleet;
   readonly presence: PresenceRegister;
@@ -92,6 +94,7 @@ export async function openCore(
     store,
     authority,
     tokens,
+    serviceAccountTokens: new ServiceAccountTokens({ store, clock }),
     revocations,
     fleet,
     presence,

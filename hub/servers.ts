@@ -14,8 +14,20 @@ import { ReportService } from './ingest/report-service.ts';
 
 /** gRPC for agents. @throws HeadgateError HG2002 */
 export async function serveAgents(core: HubCore, address: Address, signal: AbortSignal): Promise<RpcServer> {
-  const { store, authority, tokens, revocations, speakers, presence, distributor, metrics, clock, log } = core;
-  const enrolment = new Enrolment({ authority, tokens, revocations, store, clock, log });
+  const {
+    store,
+    authority,
+    tokens,
+    serviceAccountTokens,
+    revocations,
+    speakers,
+    presence,
+    distributor,
+    metrics,
+    clock,
+    log,
+  } = core;
+  const enrolment = new Enrolment({ authority, tokens, serviceAccountTokens, revocations, store, clock, log });
   const reports = new ReportService({
     store,
     clock,
@@ -60,6 +72,8 @@ export async function serveOperators(
       store,
       clock,
       tokens: core.tokens,
+      serviceAccountTokens: core.serviceAccountTokens,
+      rootSpki: authority.rootSpki,
       revocations,
       audit,
       writer: new PolicyWriter(store, audit),

@@ -8,7 +8,7 @@ import { describe } from './read/describe.ts';
 import { explainUrl } from './read/explain.ts';
 import { list } from './read/list.ts';
 import { fleetStatus, guardItems } from './read/status.ts';
-import { type ClusterWrites, addCluster, removeCluster } from './write/clusters.ts';
+import { type ClusterWrites, addCluster, pinCluster, readmit, removeCluster, revoke } from './write/clusters.ts';
 import { setCordon } from './write/cordon.ts';
 import { MAX_MANIFESTS, applyManifests, deleteManifests } from './write/objects.ts';
 import { setWeights } from './write/weights.ts';
@@ -33,6 +33,21 @@ const newCluster = z.strictObject({
   name: z.string(),
   role: z.enum(['cluster', 'node']).optional(),
   labels: z.record(label, label).optional(),
+});
+
+const newIssuer = z.strictObject({
+  issuer: z.string().max(1_024),
+  jwks: z.object({ keys: z.array(z.unknown()).max(16) }),
+  serviceAccount: z.string().max(512).optional(),
+  labels: z.record(label, label).optional(),
+});
+const revocation = z.strictObject({
+  node: z.string().max(63).optional(),
+  serial: z
+    .string()
+    .regex(/^[0-9a-fA-F]{1,40}$/)
+    .transform((serial) => serial.toLowerCase())
+    .optional(),
 });
 
 /** Everything that the API does, with who may. */
@@ -90,6 +105,18 @@ export function apiEndpoints(rooms: ApiRooms): readonly Endpoint[] {
     }),
     write(['POST', '/v1/clusters', 'admin'], newCluster, async ({ caller, body }) =>
       shown(await addCluster(rooms, caller, body)),
+    ),
+    write(['PUT', '/v1/clusters/:name/issuer', 'admin'], newIssuer, async ({ caller, parameters, body }) =>
+      shown(await pinCluster(rooms, caller, parameters['name'] ?? '', body)),
+    ),
+    write(['POST', '/v1/clusters/:name/revocations', 'admin'], revocation, async ({ caller, parameters, body }) =>
+      shown(await revoke(rooms, caller, parameters['name'] ?? '', body)),
+    ),
+    write(
+      ['DELETE', '/v1/clusters/:name/revocations/:node', 'admin'],
+      z.strictObject({}),
+      async ({ caller, parameters }) =>
+        shown(await readmit(rooms, caller, parameters['name'] ?? '', parameters['node'] ?? '')),
     ),
     write(['DELETE', '/v1/clusters/:name', 'admin'], z.strictObject({}), async ({ caller, parameters }) =>
       shown(await removeCluster(rooms, caller, parameters['name'] ?? '')),

@@ -62,6 +62,8 @@ export interface ClusterItem {
   /** Lowest revision that is live on a node; null when it has none. */
   readonly live_revision: string | null;
   readonly uid: string | null;
+  /** What its agent enrols by: a join token, or whose ServiceAccount tokens. */
+  readonly enrolment: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly version: string | null;
 }
@@ -272,6 +274,35 @@ export interface AddClusterResponse {
   /** RFC 3339. */
   readonly expires: string;
   readonly revision: string;
+}
+
+/** Pins who vouches for a cluster's agent, in place of a join token. */
+export interface PinClusterRequest {
+  readonly issuer: string;
+  /** RFC 7517; public keys. */
+  readonly jwks: { readonly keys: readonly unknown[] };
+  /** `NAMESPACE/NAME`; the chart's own when absent. */
+  readonly serviceAccount?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What the agent needs; none of it is secret. */
+export interface PinClusterResponse {
+  readonly name: string;
+  readonly issuer: string;
+  readonly serviceAccount: string;
+  /** That the agent's token must have. */
+  readonly audience: string;
+  /** For --hub-spki. */
+  readonly hubSpki: string;
+  readonly revision: string;
+}
+
+/** One of the two. */
+export interface RevokeRequest {
+  readonly node?: string | undefined;
+  /** Hex. */
+  readonly serial?: string | undefined;
 }
 
 export interface RemoveClusterResponse {

@@ -9,6 +9,7 @@ import type { Store } from '../store/store.ts';
 import { Enrolment } from './enrolment.ts';
 import { HubAuthority } from './hub-authority.ts';
 import { Revocations } from './revocations.ts';
+import { ServiceAccountTokens } from './service-account-tokens.ts';
 import { Tokens } from './tokens.ts';
 
 /** A hub's certificates over a real store in a folder of its own; for tests. */
@@ -17,6 +18,7 @@ export interface CertificatesFixture extends AsyncDisposable {
   readonly store: Store;
   readonly authority: HubAuthority;
   readonly tokens: Tokens;
+  readonly serviceAccountTokens: ServiceAccountTokens;
   readonly revocations: Revocations;
   readonly enrolment: Enrolment;
   /** Wall and monotonic time move on by so many milliseconds. */
@@ -43,13 +45,15 @@ export async function certificatesFixture(
   const authority = made.use(await HubAuthority.open({ store, kekFile, hubId: 'h1', clock, log, lifetimes }));
   const revocations = made.use(await Revocations.open({ store, clock, log }));
   const tokens = new Tokens({ store, clock, rootSpki: authority.rootSpki });
-  const enrolment = new Enrolment({ authority, tokens, revocations, store, clock, log });
+  const serviceAccountTokens = new ServiceAccountTokens({ store, clock });
+  const enrolment = new Enrolment({ authority, tokens, serviceAccountTokens, revocations, store, clock, log });
   const all = made.move();
   return {
     folder,
     store,
     authority,
     tokens,
+    serviceAccountTokens,
     revocations,
     enrolment,
     advance: (ms) => {

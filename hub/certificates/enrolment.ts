@@ -4,6 +4,7 @@ import { identityOf, isClient, isSignedBy } from '../../lib/identity/certificate
 import { isLabel, type Identity } from '../../lib/identity/identity.ts';
 import { foreign, RenewalProofs, revoked } from '../../lib/identity/renewal-proof.ts';
 import type { Moment } from '../../lib/identity/serial.ts';
+import { isJoinToken } from '../../lib/identity/token.ts';
 import type { Log } from '../../lib/log.ts';
 import type {
   EnrolRequest,
@@ -16,11 +17,13 @@ import { keys } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
 import type { CsrRequest, HubAuthority } from './hub-authority.ts';
 import type { Revocations } from './revocations.ts';
+import type { ServiceAccountTokens } from './service-account-tokens.ts';
 import type { Tokens } from './tokens.ts';
 
 export interface EnrolmentOptions {
   readonly authority: HubAuthority;
   readonly tokens: Tokens;
+  readonly serviceAccountTokens: ServiceAccountTokens;
   readonly revocations: Revocations;
   readonly store: Store;
   readonly clock: Clock;
@@ -46,14 +49,21 @@ export class Enrolment {
     });
   }
 
-  /** First certificates, for a join token. The identity comes from the token's record. */
+  /** First certificates, for a join token or a ServiceAccount token. The identity comes from what the hub has of it. */
   async enrol(request: EnrolRequest): Promise<EnrolResponse> {
-    const { authority, tokens, log } = this.#options;
+    const { authority, tokens, serviceAccountTokens, revocations, log } = this.#options;
     if (request.node !== '' && !isLabel(request.node)) {
       throw new HeadgateError('HG2005', 'the node name is no RFC 1123 label', { remedy: 'name it with --node' });
     }
     const csrs = csrsOf(request);
-    const { cluster, role, at } = await tokens.redeem(request.token, csrs, request.clusterUid);
+    const { cluster, role, at } = isJoinToken(request.token)
+      ? await tokens.redeem(request.token, csrs, request.clusterUid)
+      : await serviceAccountTokens.redeem(request.token, request.cluster, csrs, request.clusterUid);
+    if (role === 'node' && (await revocations.isBarred(cluster, request.node))) {
+      throw new HeadgateError('HG2005', `node ${request.node} is revoked`, {
+        remedy: `let it back with: headgate cluster readmit ${cluster} --node ${request.node}`,
+      });
+    }
     const identity = agentIdentity(authority.fleetName, cluster, role === 'node' ? request.node : undefined);
     const credentials = await authority.issue(identity, request, request.node, at);
     log.info('enrolled an agent', { cluster, node: request.node, role });

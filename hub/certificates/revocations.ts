@@ -54,6 +54,12 @@ export class Revocations implements AsyncDisposable {
     return { revoked: covers(read(page), identity, serial), at: { epoch, revision: page.revision } };
   }
 
+  /** Whether a node gets no new certificate, by what the store holds now. */
+  async isBarred(cluster: string, node: string): Promise<boolean> {
+    const entry = await this.#options.store.get(keys.revoked(`node/${cluster}/${node}`));
+    return entry !== undefined && decodeRevocation(entry).barred;
+  }
+
   /** Calls back after each change of the list: live connections are to be checked again. Returns an undo. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
@@ -61,7 +67,7 @@ export class Revocations implements AsyncDisposable {
   }
 
   /**
-   * Revokes for good; resolves when committed. Live streams are cut by `onChange` on every hub.
+   * Revokes for good; resolves with the revision when committed. Live streams are cut by `onChange` on every hub.
    *
    * @param also operations of the same transaction.
    * @param more whose certificate a serial is; whether a node is kept from new certificates too.
@@ -70,7 +76,7 @@ export class Revocations implements AsyncDisposable {
     subject: Subject,
     also: readonly Operation[] = [],
     more: { readonly cluster?: string; readonly barred?: boolean } = {},
-  ): Promise<void> {
+  ): Promise<bigint> {
     const { store } = this.#options;
     const { counter } = await store.epoch();
     const value = toJson({ epoch: counter.toString(), ...more });
@@ -80,6 +86,7 @@ export class Revocations implements AsyncDisposable {
     if (!commit.committed) throw new HeadgateError('HG4001', `the revocation of '${subject}' was not committed`);
     this.#revoked.set(keys.revoked(subject), { epoch: { counter }, revision: commit.revision });
     this.#announce();
+    return commit.revision;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

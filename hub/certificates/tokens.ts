@@ -17,7 +17,7 @@ import type { Moment } from '../../lib/identity/serial.ts';
 export const tokenLifetime = 3_600_000;
 
 /** Attempts of a transaction that others get in the way of. */
-const attempts = 10;
+export const attempts = 10;
 
 const tokenSchema = z.strictObject({
   secretHash: z.string(),
@@ -167,20 +167,20 @@ export class Tokens {
 }
 
 /** The write that binds the cluster to its UID; none when it is bound to it already. */
-function bind(member: Entry, cluster: string, uid: string): Operation | undefined {
+export function bind(member: Entry, cluster: string, uid: string): Operation | undefined {
   if (!/^[A-Za-z0-9._-]{1,128}$/.test(uid)) {
     throw new HeadgateError('HG2005', 'the cluster UID is missing or malformed', {
       remedy: 'start the agent with its own data folder, or with access to its cluster',
     });
   }
-  const known = decodeCluster(member).uid;
+  const { uid: known, pin } = decodeCluster(member);
   if (known === uid) return undefined;
   if (known !== undefined) {
     throw new HeadgateError('HG2005', `the name '${cluster}' is bound to another cluster`, {
       remedy: `if that cluster is gone, run: headgate cluster remove ${cluster}, then add it again`,
     });
   }
-  return { kind: 'put', key: member.key, value: toJson({ name: cluster, uid }) };
+  return { kind: 'put', key: member.key, value: toJson({ name: cluster, uid, pin }) };
 }
 
 function readToken(entry: Entry): z.infer<typeof tokenSchema> | undefined {
@@ -192,6 +192,6 @@ function sameHash(one: string, other: string): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-function contended(): HeadgateError {
+export function contended(): HeadgateError {
   return new HeadgateError('HG4001', 'the store is too busy for this enrolment', { remedy: 'try again' });
 }

@@ -1,4 +1,5 @@
 import type { Epoch } from '../../lib/sync/index.ts';
+import type { IssuerPin } from '../certificates/issuer-pin.ts';
 import type { RevocationRecord } from '../certificates/revocation-record.ts';
 import type { ClusterSpec, HostClaimSpec, TrafficPolicySpec } from '../../lib/policy/schemas.ts';
 import type { HostSplit } from '../../proto/gen/headgate/v1/configured.ts';
@@ -71,6 +72,8 @@ export interface OwnershipRecord {
 export interface ClusterRecord {
   readonly name: string;
   readonly uid: string | undefined;
+  /** Who vouches for its agent; undefined where it enrols by join tokens. */
+  readonly pin: IssuerPin | undefined;
 }
 
 export interface GuardRecord {

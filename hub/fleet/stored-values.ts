@@ -2,11 +2,12 @@ import { z } from 'zod';
 import { HeadgateError } from '../../lib/errors.ts';
 import { type PolicyKind, policyKinds } from '../../lib/policy/schemas.ts';
 import { Policy } from '../../proto/gen/headgate/v1/reported.ts';
+import { issuerPin } from '../certificates/issuer-pin.ts';
 import type { Entry } from '../store/store.ts';
 import type { ClusterRecord, CommittedPolicy, GuardRecord, OwnershipRecord } from './state.ts';
 
 const ownership = z.object({ host: z.string(), namespace: z.string(), releasedAt: z.number().optional() });
-const cluster = z.object({ name: z.string(), uid: z.string().optional() });
+const cluster = z.object({ name: z.string(), uid: z.string().optional(), pin: issuerPin.optional() });
 const guard = z.object({
   id: z.string(),
   cluster: z.string(),
@@ -22,8 +23,8 @@ export function decodeOwnership(entry: Entry): OwnershipRecord {
 }
 
 export function decodeCluster(entry: Entry): ClusterRecord {
-  const { name, uid } = decodeJson(entry, cluster);
-  return { name, uid };
+  const { name, uid, pin } = decodeJson(entry, cluster);
+  return { name, uid, pin };
 }
 
 export function decodeGuard(entry: Entry): GuardRecord {

@@ -15,11 +15,16 @@ export const keys = {
   owner: (host: string) => `owner/${host}`,
   /** Policy message; hub policies and Cluster objects. Namespace '-' for cluster-scoped kinds. */
   policy: (kind: string, namespace: string, name: string) => `policy/${kind}/${namespace}/${name}`,
+  /** JSON Origin: the custom resource that a hub policy came from. */
+  origin: (kind: string, namespace: string, name: string) => `origin/${kind}/${namespace}/${name}`,
+  originPrefix: (kind: string) => `origin/${kind}/`,
   /** JSON ClusterRecord. */
   cluster: (name: string) => `cluster/${name}`,
   /** JSON TokenRecord, by the token's public id. */
   token: (id: string) => `token/${id}`,
   tokenPrefix: 'token/',
+  /** JSON: a ServiceAccount token in use, by the digest of what is signed of it. */
+  attested: (digest: string) => `attested/${digest}`,
   /** JSON AuthorityRecord: the fleet's CAs, keys sealed. */
   authority: (name: string) => `authority/${name}`,
   /** JSON RevocationRecord; subject is cluster/<name>, node/<cluster>/<node> or serial/<hex>. */

@@ -9,6 +9,8 @@ import type { Tour } from './tour.ts';
 const run: readonly (readonly [path: string, args: string, shows?: string])[] = [
   ['cluster add', 'cluster add ap --label region=ap -o json'],
   ['cluster list', 'cluster list'],
+  ['cluster revoke', 'cluster revoke ap --node n1'],
+  ['cluster readmit', 'cluster readmit ap --node n1'],
   ['cluster remove', 'cluster remove ap'],
   ['diff', 'diff -f docs/tour/policy.yaml'],
   ['apply', 'apply -f docs/tour/policy.yaml'],

@@ -12,6 +12,7 @@ export function clusterItems(view: HubView): readonly ClusterItem[] {
 function clusterItem({ presence }: HubView, state: FleetState, name: string): ClusterItem {
   const cluster = state.clusters.get(name);
   const object = state.clusterObjects.get(name);
+  const pin = state.members.get(name)?.pin;
   const heard = presence.heardAgoMs(name);
   const nodes = [...(cluster?.nodes.values() ?? [])];
   const live = nodes.map((node) => node.revision).sort((a, b) => (a < b ? -1 : 1))[0];
@@ -29,6 +30,7 @@ function clusterItem({ presence }: HubView, state: FleetState, name: string): Cl
     revision: presence.acknowledgedRevision(name)?.toString() ?? null,
     live_revision: live?.toString() ?? null,
     uid: state.members.get(name)?.uid ?? null,
+    enrolment: pin === undefined ? 'join token' : `ServiceAccount ${pin.serviceAccount} of ${pin.issuer}`,
     labels: object?.value.labels ?? {},
     version: cluster?.info?.agentVersion ?? null,
   };
