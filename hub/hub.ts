@@ -8,6 +8,8 @@ import { keepAdminFile } from './admin-file.ts';
 import { Audit } from './api/audit.ts';
 import type { OperatorToken } from './api/operator-tokens.ts';
 import { openCore } from './core.ts';
+import { PolicyWriter } from './api/write/policy-writer.ts';
+import { type HubCluster, runHubResources } from './kubernetes/run-hub-resources.ts';
 import { runOwnership } from './ingest/ownership/ownership.ts';
 import { serveAgents, serveOperators, serveOps } from './servers.ts';
 import { watchSilence } from './silence.ts';
@@ -20,6 +22,8 @@ export interface HubOptions {
   readonly ops: Address;
   /** Bearer tokens that the API accepts beside client certificates. */
   readonly tokens: readonly OperatorToken[];
+  /** Whose custom resources are policies of the hub's; none unless given. */
+  readonly policies?: HubCluster | undefined;
   /** Of the certificates that it issues; the usual ones unless given. */
   readonly lifetimes?: Lifetimes;
 }
@@ -50,7 +54,7 @@ export async function runHub(options: HubOptions, around: HubAround): Promise<vo
   const ending = new AbortController();
   const signal = AbortSignal.any([around.signal, ending.signal]);
   const core = await openCore(options, around, stack);
-  const { store, authority, revocations, fleet, presence } = core;
+  const { store, authority, revocations, fleet, presence, view } = core;
 
   const rpc = stack.use(await serveAgents(core, options.grpc, signal));
   stack.defer(
@@ -81,6 +85,15 @@ export async function runHub(options: HubOptions, around: HubAround): Promise<vo
       signal,
     ),
     audit.prune(),
+    ...(options.policies === undefined
+      ? []
+      : [
+          runHubResources(
+            options.policies,
+            { store, fleet, view, writer: new PolicyWriter(store, audit), clock, log },
+            signal,
+          ),
+        ]),
   ];
   stack.defer(async () => {
     ending.abort();

@@ -1,6 +1,8 @@
+import { ObjectStatus } from '../proto/gen/headgate/v1/configured.ts';
 import type { Compiler } from './compile/compiler.ts';
 import { policyStatuses } from './compile/policy/statuses.ts';
-import type { ObjectStatus } from './compile/types.ts';
+import { HUB } from './compile/standing/standings.ts';
+import type { ObjectStatus as Finding } from './compile/types.ts';
 import type { Fleet } from './fleet/fleet.ts';
 import type { FleetState } from './fleet/state.ts';
 import type { HubView, Presence } from './view.ts';
@@ -9,7 +11,7 @@ import type { HubView, Presence } from './view.ts';
 export function liveView(fleet: Fleet, compiler: Compiler, presence: Presence): HubView {
   const compiled = (host: string) => compiler.get(host);
   // A function of the state, asked for by every list: worked out once per state.
-  let known: { readonly state: FleetState; readonly statuses: readonly ObjectStatus[] } | undefined;
+  let known: { readonly state: FleetState; readonly statuses: readonly Finding[] } | undefined;
   return {
     state: () => fleet.state(),
     hosts: () => compiler.hosts(),
@@ -18,6 +20,10 @@ export function liveView(fleet: Fleet, compiler: Compiler, presence: Presence): 
       const state = fleet.state();
       if (known?.state !== state) known = { state, statuses: policyStatuses(state, compiled) };
       return known.statuses;
+    },
+    standing: (policy) => {
+      const status = compiler.status(HUB, policy);
+      return status === undefined ? undefined : ObjectStatus.decode(status.body);
     },
     presence,
   };

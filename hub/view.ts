@@ -1,3 +1,5 @@
+import type { ObjectStatus as Standing } from '../proto/gen/headgate/v1/configured.ts';
+import type { ObjectName } from './compile/standing/encode.ts';
 import type { CompiledHost, ObjectStatus } from './compile/types.ts';
 import type { FleetState } from './fleet/state.ts';
 
@@ -18,5 +20,7 @@ export interface HubView {
   compiled(host: string): CompiledHost | undefined;
   /** What is wrong with policy objects by themselves; the rest of their conditions is in the compiled hosts. */
   policyStatuses(): readonly ObjectStatus[];
+  /** What became of a TrafficPolicy of the hub's; undefined where there is none of that name. */
+  standing(policy: ObjectName): Standing | undefined;
   readonly presence: Presence;
 }

@@ -17,22 +17,35 @@ const hubFlags = z.object({
   http: address,
   ops: address,
   tokens: operatorTokens.default([]),
+  policies: z.literal('kubernetes').optional(),
+  kubeconfig: z.string().min(1).optional(),
 });
 
 export async function hub(globals: Globals, command: Command): Promise<void> {
-  const { store, ...options } = parseFlags(hubFlags, await withConfigFile(command, globals.config, ['tokens']));
+  const { store, policies, kubeconfig, ...options } = parseFlags(
+    hubFlags,
+    await withConfigFile(command, globals.config, ['tokens']),
+  );
   if (store !== 'embedded') {
     const known = store.startsWith('etcd:');
     throw new HeadgateError('HG2001', known ? '--store etcd is not in this release' : `--store ${store} is unknown`, {
       remedy: 'use --store embedded',
     });
   }
-  await untilSignal(async (signal) => {
-    await runHub(options, {
-      log: createLog('hub', globals.verbose === true ? 'debug' : 'info'),
-      clock: systemClock,
-      signal,
-      ready: (fields) => printReady('hub', fields),
+  if (policies === undefined && kubeconfig !== undefined) {
+    throw new HeadgateError('HG2001', '--kubeconfig has no meaning without --policies kubernetes', {
+      remedy: 'add --policies kubernetes, or leave it out',
     });
+  }
+  await untilSignal(async (signal) => {
+    await runHub(
+      { ...options, policies: policies === undefined ? undefined : { kubeconfig } },
+      {
+        log: createLog('hub', globals.verbose === true ? 'debug' : 'info'),
+        clock: systemClock,
+        signal,
+        ready: (fields) => printReady('hub', fields),
+      },
+    );
   });
 }

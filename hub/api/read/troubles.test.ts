@@ -41,6 +41,7 @@ function viewOf(more: readonly Entry[] = []): HubView {
     hosts: () => ['shop.example'],
     compiled,
     policyStatuses: () => policyStatuses(state, compiled),
+    standing: () => undefined,
     presence: { connected: () => true, heardAgoMs: () => 0, acknowledgedRevision: () => 1n },
   };
 }

@@ -12,7 +12,7 @@ export const MAX_MANIFESTS = 4 * 1024 * 1024;
 
 /** Writes every Headgate object of a text, each on its own: one that is wrong stops no other. */
 export async function applyManifests(
-  writer: PolicyWriter,
+  writer: Pick<PolicyWriter, 'change'>,
   caller: Caller,
   { manifests, source, dryRun = false }: ManifestsRequest,
 ): Promise<ApplyResponse> {

@@ -2,7 +2,7 @@ import { HeadgateError } from '../../../lib/errors.ts';
 import { canonicalJson } from '../../../lib/manifest/canonical-json.ts';
 import { type ObjectRef, objectTitle } from '../../../lib/manifest/manifest.ts';
 import { Policy } from '../../../proto/gen/headgate/v1/reported.ts';
-import type { Store } from '../../store/store.ts';
+import type { Operation, Store } from '../../store/store.ts';
 import type { Audit } from '../audit.ts';
 import type { Caller } from '../caller.ts';
 import { policyKey } from '../policy-key.ts';
@@ -14,6 +14,12 @@ export interface PolicyChange {
   /** Specs as written; undefined where there is none. */
   readonly before: unknown;
   readonly after: unknown;
+}
+
+export interface ChangeOptions {
+  readonly dryRun?: boolean;
+  /** What is written with a change, and only with one. */
+  readonly alongside?: readonly Operation[];
 }
 
 /** Attempts of a write that others get in the way of. */
@@ -38,7 +44,7 @@ export class PolicyWriter {
     caller: Caller,
     ref: ObjectRef,
     decide: (before: unknown) => unknown,
-    { dryRun = false }: { readonly dryRun?: boolean } = {},
+    { dryRun = false, alongside = [] }: ChangeOptions = {},
   ): Promise<PolicyChange> {
     const key = policyKey(ref.kind, ref.namespace, ref.name);
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
@@ -63,6 +69,7 @@ export class PolicyWriter {
                 key,
                 value: Policy.encode({ ...ref, generation: (old?.generation ?? 0n) + 1n, specJson }).finish(),
               },
+          ...alongside,
           this.#audit.record(caller, what),
         ],
       });
