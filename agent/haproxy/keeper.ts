@@ -86,7 +86,8 @@ export class Keeper {
 
   /** What is wrong now; empty when nothing is. */
   get problem(): string {
-    return this.#pulse.ill?.words ?? this.#problem;
+    const ill = this.#options.mirror.process.alive() ? this.#pulse.ill : undefined;
+    return ill?.words ?? this.#problem;
   }
 
   /** Whether requests can be answered, as far as is known. */

@@ -24,6 +24,7 @@ export type Part = 'worker' | 'master';
 
 export interface Illness {
   readonly part: Part;
+  readonly pid: number;
   /** Looks in a row without an answer. */
   readonly misses: number;
   /** Of them, until it counts as lost. */
@@ -83,10 +84,13 @@ export class Pulse {
         return; // ended
       }
       const before = subjects();
-      const found = before === undefined ? undefined : await this.#look(before.master, before.worker);
+      // What is ill stays so while it is being replaced.
+      if (before === undefined) continue;
+      const found = await this.#look(before.master, before.worker);
       const after = subjects();
+      if (after === undefined) continue;
       // Answers of processes that were ended meanwhile, by us or by themselves, say nothing.
-      if (before === undefined || after?.master !== before.master || after.worker !== before.worker) {
+      if (after.master !== before.master || after.worker !== before.worker) {
         this.#ill = undefined;
         continue;
       }
@@ -109,7 +113,7 @@ export class Pulse {
 
   #miss(part: Part, pid: number, code: string): Illness {
     const { external, log } = this.#options;
-    const before = this.#ill?.part === part ? this.#ill : undefined;
+    const before = this.#ill?.pid === pid ? this.#ill : undefined;
     const stopped = !external && isStopped(pid);
     if (stopped) sendSignal(pid, 'SIGCONT');
     const unreachable = code === 'ENOENT' || code === 'ECONNREFUSED';
@@ -118,7 +122,7 @@ export class Pulse {
     if (before === undefined) log.warn(words, { part, pid });
     const loads = part === 'master' && code === 'ECONNREFUSED';
     const lostAfter = loads ? LOADED_AFTER : unreachable ? UNREACHABLE_AFTER : LOST_AFTER[part];
-    return { part, misses: (before?.misses ?? 0) + 1, lostAfter, unreachable, words };
+    return { part, pid, misses: (before?.misses ?? 0) + 1, lostAfter, unreachable, words };
   }
 }
 
