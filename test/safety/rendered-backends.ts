@@ -12,7 +12,7 @@ const ADDRESS = String.raw`(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\]):[1-9]\
 const GATEWAY = new RegExp(
   String.raw`^${ADDRESS} weight [01] pool-max-conn -1 pool-purge-delay 5s check inter 2000ms fastinter 500ms downinter 500ms fall 2 rise 1 observe layer4 error-limit 10 on-error mark-down` +
     String.raw` ssl ca-file gateway/ca\.pem crt gateway/gateway\.pem verify required verifyhost (${PLAIN_HOST})` +
-    String.raw` sni var\(txn\.http2\),concat\(\1\) alpn h2,http/1\.1 ws h1 check-ssl check-sni \1 check-alpn http/1\.1$`,
+    String.raw` sni var\(txn\.http2\),concat\(\1\) alpn h2,http/1\.1 ws h1 no-ssl-reuse check-ssl check-sni \1 check-alpn http/1\.1$`,
 );
 
 const ENDPOINT = new RegExp(

@@ -21,7 +21,8 @@ export function hopTls(name: string): string[] {
   return [
     `ssl ca-file ${files.gatewayCa} crt ${files.gatewayCertificate} verify required verifyhost ${name}`,
     // The probe page is asked for over HTTP/1.1. A gateway of an older version chooses HTTP/2 wherever it may.
-    `sni var(${HTTP2}),concat(${name}) alpn h2,http/1.1 ws h1 check-ssl check-sni ${name} check-alpn http/1.1`,
+    // A resumed TLS session could be one of the other SNI, and with it the other protocol (seen on 3.0).
+    `sni var(${HTTP2}),concat(${name}) alpn h2,http/1.1 ws h1 no-ssl-reuse check-ssl check-sni ${name} check-alpn http/1.1`,
   ];
 }
 
