@@ -97,7 +97,8 @@ class Session implements AsyncDisposable {
       if (this.#unlisted === 0) {
         // Until everything is listed all that would be derived is transitory.
         this.#buffer.add(this.#translator.apply(this.#pending.take(), clock.wall()));
-        this.#secrets.set(this.#translator.namedSecrets());
+        const named = this.#translator.takeNamedSecrets();
+        if (named !== undefined) this.#secrets.set(named);
         if (this.#told || this.#secrets.isSettled) {
           const change = this.#buffer.take(clock.now()) ?? (this.#told ? undefined : NOTHING);
           if (change !== undefined) {

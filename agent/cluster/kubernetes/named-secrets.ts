@@ -48,8 +48,7 @@ export class NamedSecrets {
   }
 
   /** From now on exactly these are watched: `<namespace>/<name>`. */
-  set(names: Iterable<string>): void {
-    const wanted = new Set(names);
+  set(wanted: ReadonlySet<string>): void {
     for (const key of this.#waiting) if (!wanted.has(key)) this.#waiting.delete(key);
     for (const [key, watched] of this.#watched) {
       if (wanted.has(key)) continue;

@@ -154,6 +154,10 @@ describe('certificates', () => {
   });
 });
 
+function problems({ report }: SourceChange): string[] {
+  return report.upserts.flatMap(({ type, name }) => (type === 'problem' && name.includes('tls') ? [name] : []));
+}
+
 describe('Secrets that are looked for only when they are named', () => {
   const named = ingress('web', 'web').replace(
     '  rules:',
@@ -161,19 +165,17 @@ describe('Secrets that are looked for only when they are named', () => {
   );
   const ourClass =
     'apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: { name: headgate }\nspec: { controller: headgate.dev/ingress }\n';
-  const problems = ({ report }: SourceChange): string[] =>
-    report.upserts.flatMap(({ type, name }) => (type === 'problem' && name.includes('tls') ? [name] : []));
-
   test('are not missing before somebody looked, and not when they are named anew', () => {
     const translator = new Translator({ folder: false, secretsOnDemand: true });
     expect(problems(translator.apply({ set: documents(`${ourClass}${named}`) }, now))).toEqual([]);
-    expect([...translator.namedSecrets()]).toEqual(['shop/tls']);
+    expect(translator.takeNamedSecrets()).toEqual(new Set(['shop/tls']));
+    expect(translator.takeNamedSecrets()).toBeUndefined();
     const absent = { kind: 'Secret', namespace: 'shop', name: 'tls' };
     const missing = 'HG1003/Ingress/shop/web#spec.tls[0].secretName';
     expect(problems(translator.apply({ deleted: [absent] }, now))).toEqual([missing]);
 
     translator.apply({ deleted: [{ kind: 'Ingress', namespace: 'shop', name: 'web' }] }, now);
-    expect([...translator.namedSecrets()]).toEqual([]);
+    expect(translator.takeNamedSecrets()).toEqual(new Set());
     translator.apply({ deleted: [absent] }, now);
     expect(problems(translator.apply({ set: documents(named) }, now))).toEqual([]);
   });

@@ -6,11 +6,9 @@ import {
   type IngressManifest,
   type Manifest,
   type ObjectRef,
-  type PolicyManifest,
   type SecretManifest,
   type ServiceManifest,
 } from '../../../lib/manifest/manifest.ts';
-import { policyKinds } from '../../../lib/policy/schemas.ts';
 import type { Problem } from '../../../proto/gen/headgate/v1/reported.ts';
 import type { SourceChange } from '../source.ts';
 import {
@@ -27,9 +25,11 @@ import { classFaults, classVerdict, ingressClasses, type IngressClasses } from '
 import { viewIngress, type IngressView } from './ingress.ts';
 import { missingBackends, missingCertificates, missingDefault, type SecretFault } from './missing.ts';
 import { Outputs, type Derived } from './outputs.ts';
+import { policyOutputs } from './policy.ts';
 import { problemOf, type Fault } from './problems.ts';
 import { References } from './references.ts';
 import { reportedService } from './reported-service.ts';
+import { SecretSightings } from './secret-sightings.ts';
 import { isExternalName, serviceFaults } from './service.ts';
 
 export interface ObjectChanges {
@@ -47,7 +47,7 @@ export interface TranslatorOptions {
    * class name `headgate` needs no object, and endpoints may be loopback addresses.
    */
   readonly folder: boolean;
-  /** Secrets are looked for only once something names them (see `namedSecrets`): until then none is missing. */
+  /** Secrets are looked for only once something names them (see `takeNamedSecrets`): until then none is missing. */
   readonly secretsOnDemand?: boolean;
   /** Secret, `<namespace>/<name>`, whose certificate serves clients that ask for no name of the fleet's. */
   readonly defaultCertificate?: string | undefined;
@@ -60,7 +60,6 @@ export interface TranslatorOptions {
  */
 export class Translator {
   readonly #folder: boolean;
-  readonly #secretsOnDemand: boolean;
   readonly #defaultCertificate: string | undefined;
   readonly #outputs = new Outputs();
   readonly #classes = new Map<string, IngressClassManifest>();
@@ -71,9 +70,9 @@ export class Translator {
   readonly #certificates = new Map<string, UsableCertificate>();
   /** Why a Secret's present content cannot be used. */
   readonly #faulty = new Map<string, Fault>();
-  /** Secrets whose presence or absence has been seen since they were named. */
-  readonly #looked = new Set<string>();
-  readonly #unreadable = new Map<string, SecretFault>();
+  readonly #sightings: SecretSightings;
+  /** Whether other Secrets are named than `takeNamedSecrets` told. */
+  #renamed = true;
   readonly #claims = new CertificateClaims();
   /** Ingresses of ours, as last derived. */
   readonly #views = new Map<string, IngressView>();
@@ -88,7 +87,7 @@ export class Translator {
 
   constructor(options: TranslatorOptions) {
     this.#folder = options.folder;
-    this.#secretsOnDemand = options.secretsOnDemand ?? false;
+    this.#sightings = new SecretSightings(options.secretsOnDemand ?? false);
     this.#defaultCertificate = options.defaultCertificate;
     // It is missed even where nothing ever mentions it.
     if (options.defaultCertificate !== undefined) this.#dirty.secrets.add(options.defaultCertificate);
@@ -106,8 +105,7 @@ export class Translator {
       );
     }
     for (const [key, fault] of changes.unreadable ?? []) {
-      if (fault === undefined) this.#unreadable.delete(key);
-      else this.#unreadable.set(key, fault);
+      this.#sightings.setUnreadable(key, fault);
       this.#touchSecret(key);
     }
     if (now >= this.#nextValidity) {
@@ -118,10 +116,15 @@ export class Translator {
     return this.#outputs.take();
   }
 
-  /** `<namespace>/<name>` of every Secret that Ingresses of ours, or the agent's own flag, name. */
-  *namedSecrets(): Iterable<string> {
-    if (this.#defaultCertificate !== undefined) yield this.#defaultCertificate;
-    for (const key of this.#named.targets()) if (key !== this.#defaultCertificate) yield key;
+  /**
+   * `<namespace>/<name>` of every Secret that Ingresses of ours, or the agent's own flag, name.
+   * @returns undefined where they are those of the last call.
+   */
+  takeNamedSecrets(): ReadonlySet<string> | undefined {
+    if (!this.#renamed) return undefined;
+    this.#renamed = false;
+    const named = new Set(this.#named.targets());
+    return this.#defaultCertificate === undefined ? named : named.add(this.#defaultCertificate);
   }
 
   #set(manifest: Manifest): void {
@@ -147,7 +150,7 @@ export class Translator {
       }
       case 'Secret':
         this.#secrets.set(key, manifest);
-        this.#looked.add(key);
+        this.#sightings.seen(key);
         this.#touchSecret(key);
         break;
       case 'TrafficPolicy':
@@ -183,8 +186,8 @@ export class Translator {
       case 'Secret':
         this.#secrets.delete(key);
         // Nobody looks after one that nobody names: when it is named again nothing is known of it.
-        if (this.#isUsed(key)) this.#looked.add(key);
-        else this.#looked.delete(key);
+        if (this.#isUsed(key)) this.#sightings.seen(key);
+        else this.#sightings.forget(key);
         this.#touchSecret(key);
         break;
       default:
@@ -240,7 +243,7 @@ export class Translator {
     }
     const secrets = view?.tls.map(({ secret }) => `${namespace}/${secret}`) ?? [];
     for (const secret of [...this.#named.to(key), ...secrets]) this.#dirty.secrets.add(secret);
-    this.#named.set(key, secrets);
+    if (this.#named.set(key, secrets).length > 0) this.#renamed = true;
     this.#dirty.problems.add(key);
   }
 
@@ -255,7 +258,7 @@ export class Translator {
     const faults = [
       ...view.faults,
       ...missingBackends(view, this.#services),
-      ...missingCertificates(view, this.#secrets, this.#certificates, (secret) => this.#secretState(secret)),
+      ...missingCertificates(view, this.#secrets, this.#certificates, (secret) => this.#sightings.stateOf(secret)),
     ];
     this.#outputs.replace(owner, [{ type: 'ingress', body: view.body }, ...problems(manifest, faults)]);
   }
@@ -314,7 +317,7 @@ export class Translator {
     const owner = `Secret/${key}`;
     const isDefault = key === this.#defaultCertificate;
     if (secret === undefined || !this.#isUsed(key)) {
-      const isMissing = secret === undefined && isDefault && this.#secretState(key) !== 'unknown';
+      const isMissing = secret === undefined && isDefault && this.#sightings.stateOf(key) !== 'unknown';
       return this.#outputs.replace(owner, isMissing ? [{ type: 'problem', body: missingDefault(key) }] : []);
     }
     const read = this.#faulty.get(key);
@@ -339,11 +342,6 @@ export class Translator {
 
   #isUsed(secret: string): boolean {
     return secret === this.#defaultCertificate || this.#named.has(secret);
-  }
-
-  #secretState(secret: string): SecretFault | 'unknown' | 'known' {
-    const isKnown = !this.#secretsOnDemand || this.#looked.has(secret);
-    return this.#unreadable.get(secret) ?? (isKnown ? 'known' : 'unknown');
   }
 
   /** Hosts that Ingresses of the Secret's namespace want it for and that it covers, ascending. */
@@ -377,19 +375,4 @@ function id({ namespace, name }: ObjectRef): string {
 
 function problems(manifest: Manifest, faults: readonly Fault[]): Derived[] {
   return faults.map((fault) => ({ type: 'problem', body: problemOf(manifest, fault) }));
-}
-
-function policyOutputs(manifest: PolicyManifest): Derived[] {
-  const { kind, namespace, name, generation, specJson } = manifest;
-  if (policyKinds[kind].scope === 'hub') {
-    const fault: Fault = {
-      code: 'HG1002',
-      field: 'kind',
-      message: `a ${kind} has no force in a member cluster`,
-      remedy: 'apply it at the hub with "headgate apply -f"',
-      severity: 'error',
-    };
-    return problems(manifest, [fault]);
-  }
-  return [{ type: 'policy', body: { kind, namespace, name, generation, specJson } }];
 }
