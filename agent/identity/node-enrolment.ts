@@ -6,6 +6,7 @@ import { defaultLifetimes } from '../../lib/identity/authority.ts';
 import { isJoinToken } from '../../lib/identity/token.ts';
 import type { Log } from '../../lib/log.ts';
 import type { RpcConnection, RpcServices } from '../../lib/rpc/index.ts';
+import { UsedTokens } from './used-tokens.ts';
 import type { NodeIssuer } from './node-issuer.ts';
 import type { NodeRevocations } from './node-revocations.ts';
 
@@ -43,6 +44,7 @@ export function nodeEnrolment(options: NodeEnrolmentOptions): Required<Pick<RpcS
     grace: defaultLifetimes.grace,
     isIssued: (certificate, above) => issuer.hasIssued(certificate, above),
   });
+  const used = new UsedTokens(clock);
   const connected = (): RpcConnection => {
     const connection = hub();
     if (connection !== undefined) return connection;
@@ -57,6 +59,7 @@ export function nodeEnrolment(options: NodeEnrolmentOptions): Required<Pick<RpcS
         });
       }
       const node = await attestor.attest(request.token);
+      await used.bind(request.token, [request.controlCsr, request.gatewayCsr]);
       if (revocations.isBarred(node)) throw new HeadgateError('HG2005', `node ${node} is revoked`);
       const credentials = await issuer.issue(node, request);
       log.info('enrolled a node', { node });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fetchAnswer } from '../../agent/haproxy/testing/rig.fixture.ts';
 import { freeAddress } from '../../cli/demo/ports.ts';
 import { headgate, Program } from '../../cli/demo/processes.ts';
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { TlsCredentials } from '../../lib/identity/tls-credentials.ts';
 import { dialRpc } from '../../lib/rpc/index.ts';
@@ -109,6 +109,24 @@ async function expectRefused(address: string, name: string): Promise<void> {
   const { code } = await stream.closed;
   expect({ name, code }).toEqual({ name, code: expect.stringMatching(/^HG(2005|2006|3001)$/) });
 }
+
+test('a pinned issuer is shown where the cluster is, and what the agent needs is printed', async () => {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const jwks = join(fleet.fleet.data, 'ap.jwks');
+  writeFileSync(jwks, JSON.stringify({ keys: [publicKey.export({ format: 'jwk' })] }));
+  const pin = ['cluster', 'add', 'ap', '--issuer', 'https://ap.test', '--jwks', jwks];
+  const printed = await fleet.fleet.must(pin);
+  expect(printed).toMatch(/^--hub-spki [A-Za-z0-9_-]{43}\n$/);
+  expect(await fleet.fleet.must(pin)).toBe(printed);
+  const enrolments = (await fleet.list('clusters')).map(({ name, enrolment }) => [name, enrolment]);
+  expect(enrolments).toEqual([
+    ['ap', 'ServiceAccount headgate/headgate-cluster-agent of https://ap.test'],
+    ['eu', 'join token'],
+    ['us', 'join token'],
+  ]);
+  expect(await fleet.fleet.must(['describe', 'cluster', 'ap'])).toContain('https://ap.test');
+  await fleet.fleet.must(['cluster', 'remove', 'ap']);
+});
 
 test('promise-24 a revoked node and a revoked certificate are cut off by their cluster agent', async () => {
   const address = nodes;

@@ -20,11 +20,11 @@ import { identityFleet, type IdentityFleet } from './fleet.fixture.ts';
 const hour = 3_600_000;
 const reached: Identity[] = [];
 const streams: RpcServices = { report: ({ identity }) => Promise.resolve(void reached.push(identity)) };
-/** Vouches for `token-of-NODE`. */
+/** Vouches for `NODE.token`. */
 const attestor: NodeAttestor = {
   attest: (token) =>
-    token.startsWith('token-of-')
-      ? Promise.resolve(token.slice('token-of-'.length))
+    token.endsWith('.token')
+      ? Promise.resolve(token.slice(0, -'.token'.length))
       : Promise.reject(new HeadgateError('HG2004', 'nobody’s token')),
 };
 
@@ -51,7 +51,7 @@ afterAll(async () => await fleet[Symbol.asyncDispose]());
 async function newNode(
   node: string,
   {
-    token = `token-of-${node}`,
+    token = `${node}.token`,
     ...options
   }: { readonly token?: string; readonly signal?: AbortSignal; readonly clock?: Clock } = {},
 ) {
@@ -140,6 +140,22 @@ describe('nodes get their certificates from their cluster agent', () => {
     const server = agent.current().issuers?.server;
     expect(server === undefined ? '' : await report(again.server, server)).toBe('HG2005');
     expect(reached).toEqual([]);
+  });
+
+  test('promise-23 a token that was used is no use to who reads it later', async () => {
+    const { control } = eu.current();
+    using connection = dialRpc({ address: nodes.address, tls: { ca: control.ca }, expect: () => true });
+    const enrol = async () =>
+      connection.enrol({
+        token: 'n7.token',
+        controlCsr: (await makeKeyAndCsr()).csr,
+        gatewayCsr: (await makeKeyAndCsr()).csr,
+        clusterUid: '',
+        node: 'n7',
+        cluster: 'eu',
+        issuers: undefined,
+      });
+    await expect(enrol()).rejects.toMatchObject({ code: 'HG2004' });
   });
 
   test('a token that proves nothing is refused, and tried again', async () => {
