@@ -61,20 +61,25 @@ describe.concurrent('a worker at a limit', () => {
     }
   });
 
-  it('without address space: noticed within 2 s and replaced, and what it could not take comes', async () => {
+  it('without address space: noticed within 2 s and mended, and what it could not take comes', async () => {
     await using bench = await shopPlane();
-    const worker = await bench.worker();
-    limit(worker, 'as=1000000:unlimited');
+    limit(await bench.worker(), 'as=1000000:unlimited');
     const { port } = await bench.upstream('two');
     const births = Array.from({ length: 40 }, (_, i) => service(`birth${i}`, [port])).flat();
     const seen = noticed(bench);
+    // 3.x has more in store, so it takes connections, too, to use that up.
+    const sockets = await open(bench.http, 1_000);
     await bench.plane.apply({ upserts: births, removals: [] });
-    const [ms, well] = [await seen, await mended(bench)];
-    report('out of address space', { 'noticed ms': ms, 'replaced after ms': ms + well });
+    const ms = await seen;
+    for (const socket of sockets) socket.destroy();
+    const well = await mended(bench);
+    report('out of address space', { 'noticed ms': ms, 'well again after ms': ms + well });
     expect(ms).toBeLessThan(NOTICED);
-    expect(await bench.worker()).not.toBe(worker);
     // As a node agent does with what was not taken.
-    await bench.apply(births);
+    await until(
+      async () => await bench.plane.apply({ upserts: births, removals: [] }),
+      (verdicts) => verdicts.every(({ programmed }) => programmed),
+    );
     expect((await bench.get('birth39.example')).body).toBe('two');
     await works(bench);
   });
