@@ -13,7 +13,7 @@ import type { PolicyWriter } from '../api/write/policy-writer.ts';
 import type { Store } from '../store/store.ts';
 import { deleteOrigin, putOrigin, readOrigin, withOrigin } from './origins.ts';
 import { Pending, type Told } from './pending.ts';
-import { type FleetStanding, ResourceStatus } from './resource-status.ts';
+import { type FleetStanding, ResourceStatus } from '../../lib/policy/custom-resources/resource-status.ts';
 
 export interface HubResourcesOptions {
   readonly client: KubernetesClient;

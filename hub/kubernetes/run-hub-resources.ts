@@ -7,7 +7,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 import type { Store } from '../store/store.ts';
 import type { HubView } from '../view.ts';
 import { HubResources } from './hub-resources.ts';
-import type { FleetStanding } from './resource-status.ts';
+import type { FleetStanding } from '../../lib/policy/custom-resources/resource-status.ts';
 
 export interface HubCluster {
   /** Without it the cluster that the hub runs in, then KUBECONFIG. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { KubernetesObject } from '../../lib/kubernetes/index.ts';
-import { type Condition, conditionsOf, type Finding } from '../../lib/policy/custom-resources/conditions.ts';
+import type { KubernetesObject } from '../../kubernetes/index.ts';
+import { type Condition, conditionsOf, type Finding } from './conditions.ts';
 
 /** What became of an object at the hub. */
 export interface FleetStanding {
