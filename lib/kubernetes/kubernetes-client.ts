@@ -6,6 +6,7 @@ import { ApiError, apiError, type Asked } from './api-error.ts';
 import { openCredentials, type Credentials } from './credentials.ts';
 import { readJson, readLines } from './json-lines.ts';
 import type { KubernetesMetrics } from './metrics.ts';
+import { Quiet } from './quiet.ts';
 import { kubernetesObject, pathOf, type ApiResource, type KubernetesObject, type ObjectName } from './resource.ts';
 import { Sessions, unreachable, type Answer } from './sessions.ts';
 
@@ -291,46 +292,6 @@ class Http2Client implements KubernetesClient {
       this.metrics?.requested(verb, 0);
       throw thrown;
     }
-  }
-}
-
-/** Aborts when nothing was heard for a while. */
-class Quiet implements Disposable {
-  readonly #clock: Clock;
-  readonly #ms: number;
-  readonly #late = new AbortController();
-  readonly #done = new AbortController();
-  #heard: number;
-
-  constructor(clock: Clock, ms: number) {
-    this.#clock = clock;
-    this.#ms = ms;
-    this.#heard = clock.now();
-    void this.#keep();
-  }
-
-  get signal(): AbortSignal {
-    return this.#late.signal;
-  }
-
-  heard(): void {
-    this.#heard = this.#clock.now();
-  }
-
-  [Symbol.dispose](): void {
-    this.#done.abort();
-  }
-
-  async #keep(): Promise<void> {
-    for (let left = this.#ms; left > 0; left = this.#heard + this.#ms - this.#clock.now()) {
-      try {
-        await this.#clock.sleep(left, this.#done.signal);
-      } catch {
-        return; // done
-      }
-    }
-    const remedy = 'nothing, if it passes: it is tried again; otherwise look at the API server';
-    this.#late.abort(new HeadgateError('HG3005', `the API server said nothing for ${this.#ms / 1_000} s`, { remedy }));
   }
 }
 

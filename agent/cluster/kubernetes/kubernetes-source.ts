@@ -145,12 +145,13 @@ class Session implements AsyncDisposable {
   async #followSecret({ namespace, name }: SecretName, reflected: Reflected, stop: AbortSignal): Promise<void> {
     const signal = AbortSignal.any([this.#signal, stop]);
     const fieldSelector = `metadata.name=${name}`;
-    await this.#run({ resource: resources.secrets, namespace, fieldSelector }, reflected, signal);
+    const log = quiet(this.#options.log);
+    await this.#run({ resource: resources.secrets, namespace, fieldSelector, log }, reflected, signal);
   }
 
   #run(what: Followed, reflected: Reflected, signal = this.#signal): Promise<void> {
     const { client, clock, log } = this.#options;
-    const running = new Reflector({ ...what, reflected, client, clock, log }).run(signal).finally(() => {
+    const running = new Reflector({ log, ...what, reflected, client, clock }).run(signal).finally(() => {
       this.#reflectors.delete(running);
     });
     this.#reflectors.add(running);
@@ -162,7 +163,14 @@ interface Followed {
   readonly resource: ApiResource;
   readonly namespace?: string | undefined;
   readonly fieldSelector?: string | undefined;
+  readonly log?: Log;
   readonly untilServed?: ((signal: AbortSignal) => Promise<void>) | undefined;
+}
+
+/** When the API server goes each of thousands of Secrets would say so; the kinds say it, and refusals are problems. */
+function quiet(log: Log): Log {
+  const debug: Log['debug'] = (message, fields) => log.debug(message, fields);
+  return { ...log, info: debug, warn: debug, with: (fields) => quiet(log.with(fields)) };
 }
 
 const NOTHING: SourceChange = { report: { upserts: [], removals: [] }, own: { upserts: [], removals: [] } };
