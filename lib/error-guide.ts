@@ -74,8 +74,8 @@ const guide: Readonly<Record<Code, Explanation>> = {
     mend: 'Check owner, mode and free space; give every process a folder of its own.',
   },
   HG2004: {
-    what: 'A join token is malformed, expired, used already, or for another cluster.',
-    mend: 'Make a new one with `headgate cluster add NAME`.',
+    what: 'A join token or ServiceAccount token is malformed, expired, used already, or for another cluster.',
+    mend: 'Make a new join token with `headgate cluster add NAME`, or pin rotated keys with its `--issuer` and `--jwks`.',
   },
   HG2005: {
     what: 'A credential is missing or not accepted.',

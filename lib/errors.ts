@@ -22,7 +22,7 @@ export const codes = {
   HG2001: 'user', // wrong usage: flag, argument, combination
   HG2002: 'system', // an address cannot be listened on
   HG2003: 'system', // a data folder cannot be read or written
-  HG2004: 'user', // a join token is malformed, expired, used or for another cluster
+  HG2004: 'user', // a join token or ServiceAccount token is malformed, expired, used or for another cluster
   HG2005: 'user', // a credential is missing or not accepted
   HG2006: 'user', // the caller may not do this
   HG2007: 'user', // not found
