@@ -18,6 +18,8 @@ export interface NodeDoorOptions {
   /** The connection to the hub that stands, if one does. */
   readonly hub: () => RpcConnection | undefined;
   readonly attestor: NodeAttestor | undefined;
+  /** Whether this replica may speak for the cluster still: nodes that come to one that may not go to the other. */
+  readonly isHeld: () => boolean;
 }
 
 /** Serves the node agents of the cluster that run apart: enrolment, reports and configuration. */
@@ -29,7 +31,7 @@ export async function serveNodes(
     signal,
     resources,
   }: Pick<AgentContext, 'identity' | 'clock' | 'log' | 'signal' | 'resources'>,
-  { address, agent, ledger, hub, attestor }: NodeDoorOptions,
+  { address, agent, ledger, hub, attestor, isHeld }: NodeDoorOptions,
 ): Promise<RpcServer> {
   const common = { clock, log, signal };
   const { cluster, fleet } = identity.current().identity;
@@ -55,7 +57,8 @@ export async function serveNodes(
       log,
       clock,
       signal,
-      admit: (peer, serial) => peer.kind === 'node' && peer.cluster === cluster && !revocations.isRevoked(peer, serial),
+      admit: (peer, serial) =>
+        isHeld() && peer.kind === 'node' && peer.cluster === cluster && !revocations.isRevoked(peer, serial),
     }),
   );
   resources.use(

@@ -2,24 +2,21 @@ import { join } from 'node:path';
 
 import { formatAddress } from '../../lib/config/address.ts';
 import { HeadgateError } from '../../lib/errors.ts';
-import type { RpcConnection } from '../../lib/rpc/index.ts';
 import { VERSION } from '../../lib/version.ts';
 import type { AgentContext } from '../context.ts';
-import type { NodeAttestor } from '../identity/node-enrolment.ts';
 import { openSpeaker } from '../identity/speaker.ts';
-import { tokenReviewAttestor } from '../identity/token-review.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
-import { runUplink } from '../uplink.ts';
 import { ClusterAgent } from './cluster-agent.ts';
 import { directorySource } from './directory/directory-source.ts';
 import { type FolderMemory, openFolderMemory } from './directory/folder-memory.ts';
 import { kubernetesSource } from './kubernetes/kubernetes-source.ts';
-import { serveNodes } from './serve-nodes.ts';
+import { leadCluster } from './lead-cluster.ts';
 import type { Source } from './source.ts';
+import { speakForCluster } from './speak-for-cluster.ts';
 
 /** Starts the cluster role: source, link to the hub and, where asked, the server for node agents apart. */
 export async function startCluster(context: AgentContext): Promise<ClusterAgent> {
-  const { options, identity, keyFile, clusterUid, clock, log, link, signal, resources, keep } = context;
+  const { options, identity, kubernetes, keyFile, clusterUid, clock, log, signal, resources, keep } = context;
   const ledger = resources.use(await openLedger({ folder: join(options.data, 'cluster-ledger'), keyFile, log }));
   const agent = new ClusterAgent({
     cluster: options.cluster,
@@ -36,47 +33,16 @@ export async function startCluster(context: AgentContext): Promise<ClusterAgent>
     name: 'source',
     check: () => (agent.isListed ? undefined : 'the source has not been listed yet'),
   });
-  let hub: RpcConnection | undefined;
+  const { lease, listenNodes } = options;
+  if (lease !== undefined && kubernetes !== undefined) {
+    keep(leadCluster(context, { client: kubernetes, lease, agent, ledger }));
+    if (listenNodes !== undefined) context.fields['nodes'] = formatAddress(listenNodes);
+    return agent;
+  }
   const speaker = await openSpeaker(options.data, log);
-  const reportAndConfigure = async (): Promise<void> => {
-    await agent.listed;
-    await runUplink({
-      addresses: options.hubs.map(formatAddress),
-      tls: () => identity.current().control,
-      reports: agent.up,
-      sink: agent.hubSink(),
-      expect: (peer) => peer.kind === 'hub',
-      speaker,
-      onConnected: (connected) => {
-        link.connected(connected);
-        agent.setHubConnected(connected);
-      },
-      onConnection: (connection) => {
-        hub = connection;
-      },
-      clock,
-      log,
-      signal,
-    });
-  };
-  keep(reportAndConfigure());
-  if (options.listenNodes === undefined) return agent;
-
-  const server = await serveNodes(context, {
-    address: options.listenNodes,
-    agent,
-    ledger,
-    hub: () => hub,
-    attestor: attestorOf(context),
-  });
-  context.fields['nodes'] = server.address;
+  const nodes = await speakForCluster(context, { agent, ledger, speaker, isHeld: () => true });
+  if (nodes !== undefined) context.fields['nodes'] = nodes;
   return agent;
-}
-
-/** Nodes may prove themselves by the cluster's own tokens where there is an API server that knows them. */
-function attestorOf({ kubernetes, options, signal }: AgentContext): NodeAttestor | undefined {
-  if (kubernetes === undefined || options.nodeServiceAccount === undefined) return undefined;
-  return tokenReviewAttestor(kubernetes, options.nodeServiceAccount, signal);
 }
 
 async function openSource(context: AgentContext): Promise<Source> {

@@ -13,7 +13,7 @@ import { withConfigFile } from '../config-file.ts';
 import { address, addressRanges, label, parseFlags } from '../flags.ts';
 import type { Globals } from '../globals.ts';
 import { stdout } from '../output.ts';
-import { printReady, untilSignal } from '../run.ts';
+import { PATIENCE, printReady, untilSignal } from '../run.ts';
 
 const roleNames: readonly AgentRole[] = ['cluster', 'node'];
 
@@ -73,6 +73,7 @@ const agentFlags = z.object({
   ops: address,
   haproxy: z.string().min(1),
   haproxyExternal: z.boolean().default(false),
+  drain: z.coerce.number('is seconds').min(0).max(3_600),
 });
 
 const renderFlags = agentFlags.pick({
@@ -97,9 +98,12 @@ export async function agent(globals: Globals, command: Command): Promise<void> {
   // A token in the environment is not for HAProxy or anything else that is started.
   delete process.env['HEADGATE_JOIN'];
   const { runAgent } = await import('../../agent/agent.ts');
-  await untilSignal(async (signal) => {
-    await runAgent(options, { log, clock: systemClock, signal, ready: (fields) => printReady('agent', fields) });
-  });
+  await untilSignal(
+    async (signal) => {
+      await runAgent(options, { log, clock: systemClock, signal, ready: (fields) => printReady('agent', fields) });
+    },
+    { patience: PATIENCE + options.drain * 1_000 },
+  );
 }
 
 export async function agentRender(globals: Globals, command: Command): Promise<void> {
@@ -119,6 +123,16 @@ export function agentOptions(given: unknown, token: string | undefined): AgentOp
   if (flags.defaultCertificate !== undefined && !roles.includes('cluster')) {
     throw new HeadgateError('HG2001', '--default-certificate is for the cluster role', {
       remedy: 'give it to the cluster agent, whose nodes get the certificate from it',
+    });
+  }
+  if (flags.lease !== undefined && (from?.kind !== 'kubernetes' || roles.includes('node'))) {
+    throw new HeadgateError('HG2001', '--lease is for --roles cluster with --source kubernetes', {
+      remedy: 'leave it out, or run the node role in processes of its own',
+    });
+  }
+  if (flags.drain > 0 && !flags.haproxyExternal) {
+    throw new HeadgateError('HG2001', '--drain is for --haproxy-external', {
+      remedy: 'leave it out: a HAProxy that the agent started goes on serving without it',
     });
   }
   return {
