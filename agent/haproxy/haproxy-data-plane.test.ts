@@ -405,12 +405,13 @@ describe('what cannot be started', () => {
   });
 
   it('says why HAProxy cannot start, and leaves nothing behind', async () => {
+    const weak = await shortKeyLeaf('eu.gateway.headgate');
     const plane = await open({
-      gateway: { certificate: leaf.certificate, privateKey: leaf.key, ca: 'no certificate' },
+      gateway: { certificate: weak.certificate, privateKey: weak.key, ca: ca.certificate },
     });
     await expect(plane.start(new Inventory())).rejects.toMatchObject({
       code: 'HG5002',
-      message: expect.stringContaining('gateway/ca.pem'),
+      message: expect.stringContaining('gateway/gateway.pem'),
     });
     expect(plane.status()).toMatchObject({ ready: false, pid: undefined });
   });

@@ -7,7 +7,7 @@ import { Mirror } from './mirror.ts';
 import type { Change } from './model/change.ts';
 import type { Fixed } from './model/desired.ts';
 import { cookieKey, files } from './model/names.ts';
-import { combinedPem } from './model/pem.ts';
+import { authorityPem, combinedPem } from './model/pem.ts';
 import { Planner } from './plan/planner.ts';
 import { realListeners } from './process/addresses.ts';
 import { ConfigFiles } from './process/config-files.ts';
@@ -109,8 +109,7 @@ function machineAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
 }
 
-/** Without blank lines, which would end the payload of a runtime command. */
+/** @throws HG1004, HG5005 */
 export function gatewayPems({ certificate, privateKey, ca }: GatewayCredentials) {
-  const lines = ca.split('\n').filter((line) => line.trim() !== '');
-  return { gatewayCertificate: combinedPem(certificate, privateKey), gatewayCa: `${lines.join('\n')}\n` };
+  return { gatewayCertificate: combinedPem(certificate, privateKey), gatewayCa: authorityPem(ca) };
 }
