@@ -117,6 +117,11 @@ export class KubeFleet implements AsyncDisposable {
     return connection;
   }
 
+  /** Every process of the fleet that runs. */
+  pids(): readonly number[] {
+    return [...this.ground.pids, ...this.processes.processes(), this.pods.pid];
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }

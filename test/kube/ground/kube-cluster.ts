@@ -87,6 +87,13 @@ export class KubeCluster implements AsyncDisposable {
     return this.#running().pid;
   }
 
+  /** Of all its processes that run. */
+  get pids(): readonly number[] {
+    return [this.#apiServer, this.#controllerManager].flatMap((program) =>
+      program?.running === true ? [program.pid] : [],
+    );
+  }
+
   /** The API server stops where it is: connections stay open, nothing is answered. */
   pause(): void {
     this.#running().pause();
@@ -120,6 +127,11 @@ export class KubeCluster implements AsyncDisposable {
   async restart(): Promise<void> {
     await this.kill();
     await this.resurrect();
+  }
+
+  /** Path of kubectl. */
+  get kubectlProgram(): string {
+    return this.#options.programs.kubectl;
   }
 
   /** Runs kubectl as the administrator; resolves with what it printed, rejects with its own words. */

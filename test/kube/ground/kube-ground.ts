@@ -72,6 +72,12 @@ export class KubeGround implements AsyncDisposable {
     return found;
   }
 
+  /** Of all its processes that run. */
+  get pids(): readonly number[] {
+    const etcd = this.#etcd.running ? [this.#etcd.pid] : [];
+    return [...etcd, ...this.clusters.flatMap(({ pids }) => pids)];
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.clusters.map(async (cluster) => await cluster[Symbol.asyncDispose]()));
     await this.#etcd.kill();
