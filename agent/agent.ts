@@ -11,6 +11,7 @@ import { withReconnect } from '../lib/rpc/index.ts';
 import type { ClusterAgent } from './cluster/cluster-agent.ts';
 import { serveConfigure, serveReport } from './cluster/node-server.ts';
 import type { AgentContext } from './context.ts';
+import { openDrain } from './drain.ts';
 import type { DataPlane } from './haproxy/data-plane.ts';
 import { haproxyFolders } from './haproxy/process/haproxy-folder.ts';
 import { AgentIdentity } from './identity/agent-identity.ts';
@@ -26,7 +27,7 @@ import { runInProcess, runUplink } from './uplink.ts';
 export interface AgentSurroundings {
   readonly log: Log;
   readonly clock: Clock;
-  /** Ends the agent; HAProxy goes on serving. */
+  /** Ends the agent, after the drain that was asked for; HAProxy goes on serving. */
   readonly signal: AbortSignal;
   /** Called once, when listeners serve (cluster role alone: when it accepts nodes). */
   readonly ready: (fields: Readonly<Record<string, unknown>>) => void;
@@ -41,14 +42,16 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
   const { clock } = around;
   const log = around.log.with({ cluster: options.cluster, node: options.node });
   const ended = new AbortController();
-  const signal = AbortSignal.any([around.signal, ended.signal]);
+  const drain = openDrain(around.signal, { ms: options.drain * 1_000, clock, ended: ended.signal });
+  drain.begun.addEventListener('abort', () => log.info('draining', { seconds: options.drain }), { once: true });
+  const signal = AbortSignal.any([drain.over, ended.signal]);
   await using resources = new AsyncDisposableStack();
   resources.defer(() => ended.abort());
   await preflight(options);
   await makeFolder(options.data);
 
   const registry = createRegistry('agent');
-  const checks: ReadinessCheck[] = [];
+  const checks: ReadinessCheck[] = [{ name: 'drain', check: () => (drain.begun.aborted ? 'draining' : undefined) }];
   // First, so that whoever looks whether the agent lives does not end one that waits for its hub or for HAProxy.
   const ops = resources.use(await openOps(options, registry, checks, log));
   const kubernetes = await openKubernetes(options, registry, resources, clock);
@@ -75,6 +78,7 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
     link: registerLinkMetrics(registry, cluster, () => clock.now()),
     registry,
     signal,
+    draining: drain.begun,
     resources,
     keep: (one) => {
       work.push(one);
@@ -87,6 +91,7 @@ export async function runAgent(options: AgentOptions, around: AgentSurroundings)
   try {
     const nodeRole = await startRoles(context);
     ops.started(nodeRole?.dataPlane);
+    drain.serves();
     around.ready({ ...context.fields, ops: ops.address });
     // None resolves before the signal; the first that rejects ends the agent.
     await Promise.all(work);

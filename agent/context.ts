@@ -23,6 +23,8 @@ export interface AgentContext {
   readonly registry: Registry;
   /** Aborts when the agent ends, for whatever reason. */
   readonly signal: AbortSignal;
+  /** Aborts before that, when others are to turn away from this node first. */
+  readonly draining: AbortSignal;
   /** Disposed in reverse order when the agent ends. */
   readonly resources: AsyncDisposableStack;
   /** Takes what runs until the end; the first to reject ends the agent, one that does so during the start included. */

@@ -58,4 +58,6 @@ export interface AgentOptions {
   readonly haproxy: string;
   /** Somebody else starts HAProxy in the data folder's `haproxy`, and ends it. */
   readonly haproxyExternal: boolean;
+  /** Seconds for which the agent stays when it is asked to end, not ready, while such a HAProxy drains. */
+  readonly drain: number;
 }

@@ -35,6 +35,7 @@ test('what would stop a first start is found before anything is made', async () 
     ops: any,
     haproxy: 'haproxy',
     haproxyExternal: false,
+    drain: 0,
   };
   await preflight(good);
   const server = createServer().listen(0, any.host);

@@ -88,6 +88,7 @@ function longRunning(program: Command): void {
     .option('--ops <address>', '/livez, /readyz, /metrics', '127.0.0.1:7482')
     .option('--haproxy <path>', 'HAProxy to run', 'haproxy')
     .option('--haproxy-external', 'HAProxy is started and ended by somebody else, in DIR/haproxy')
+    .option('--drain <seconds>', 'with it: stay so long after SIGTERM, not ready, while HAProxy drains', '0')
     .action(async (_flags: unknown, command: Command) =>
       (await import('./commands/agent.ts')).agent(globals(command), command),
     );

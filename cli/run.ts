@@ -1,7 +1,7 @@
 import { exitCodes, Exit } from './exit.ts';
 
 /** Milliseconds: a hub or an agent ends within two seconds. */
-const PATIENCE = 5_000;
+export const PATIENCE = 5_000;
 
 export interface RunOptions {
   /** Milliseconds after the first signal at which the command is ended. */

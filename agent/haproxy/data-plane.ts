@@ -102,6 +102,8 @@ export interface DataPlane extends AsyncDisposable {
   status(): DataPlaneStatus;
   /** HAProxy's own metrics in Prometheus text, spare slots' labels translated to namespace, service, port. */
   metrics(): Promise<string>;
+  /** HAProxy is about to be ended by whoever runs it: nothing reloads it any more, which would have it stay. */
+  hold(): void;
   /** Ends HAProxy; without it, disposing leaves HAProxy serving. */
   stop(): Promise<void>;
 }

@@ -226,6 +226,10 @@ class HaproxyDataPlane implements DataPlane {
     };
   }
 
+  hold(): void {
+    this.#need().mirror.hold();
+  }
+
   async metrics(): Promise<string> {
     return await this.#need().mirror.metrics();
   }

@@ -236,7 +236,7 @@ export class Keeper {
       await this.#lookAtBinary();
       this.#repairedAt = clock.now();
     }
-    if (mirror.owed !== undefined && now - this.#settledAt >= SETTLE_EVERY) {
+    if (mirror.owed !== undefined && !mirror.isHeld && now - this.#settledAt >= SETTLE_EVERY) {
       this.#settledAt = now;
       await this.#reloading(() => mirror.settle());
     }
@@ -246,7 +246,7 @@ export class Keeper {
     if ((mirror.executor.dueAt ?? Infinity) <= now) await mirror.executor.deleteDrained();
     const gone = this.#lingering.take(now);
     if (gone.length > 0) await mirror.carryOut(planner.forget(gone));
-    if (mirror.owed === undefined) await this.#refill(now);
+    if (mirror.owed === undefined && !mirror.isHeld) await this.#refill(now);
     this.#problem = mirror.owed ?? '';
   }
 

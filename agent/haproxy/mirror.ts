@@ -86,6 +86,7 @@ export class Mirror {
    */
   #ownCa: number | undefined;
   #settingsAt = -Infinity;
+  #held = false;
   readonly #metrics: SlotMetrics;
 
   constructor(options: MirrorOptions) {
@@ -109,7 +110,16 @@ export class Mirror {
 
   /** Whether new settings may have a reload: they share one where they come close together. */
   get mayReload(): boolean {
-    return this.#options.clock.now() - this.#settingsAt >= SETTINGS_APART;
+    return !this.#held && this.#options.clock.now() - this.#settingsAt >= SETTINGS_APART;
+  }
+
+  /** Nothing reloads HAProxy from now on. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  get isHeld(): boolean {
+    return this.#held;
   }
 
   /** Whether the worker that is known still has its master. */
@@ -287,6 +297,7 @@ export class Mirror {
 
   /** A new worker loads the files; whatever was only at runtime is gone with the old one. */
   async reload(reason: ReloadReason, causes: object = {}): Promise<void> {
+    if (this.#held) throw new HeadgateError('HG5004', 'HAProxy is about to end and is not reloaded');
     const { clock, log, signal } = this.#options;
     const began = clock.now();
     const { files: written, planner } = this.#options;

@@ -6,7 +6,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { generalRemedy } from '../../lib/error-guide.ts';
 import { silentLog } from '../../lib/log.ts';
 import type { AcceptedDelta, Resource } from '../../lib/sync/index.ts';
-import { BackendHealth, type Rejection, Verdict } from '../../proto/gen/headgate/v1/reported.ts';
+import { BackendHealth, NodeInfo, type Rejection, Verdict } from '../../proto/gen/headgate/v1/reported.ts';
 import { shortKeyLeaf } from '../haproxy/testing/certificates.fixture.ts';
 import { PlaneBench, service } from '../haproxy/testing/plane.fixture.ts';
 import { certificate, host } from '../haproxy/testing/resources.fixture.ts';
@@ -61,11 +61,12 @@ test('a rejection names field and remedy, and has HAProxy’s words where it ref
   expect([...agent.up.inventory.ofType('verdict')]).toHaveLength(2);
 });
 
+const out = (...names: string[]) => new Map(names.map((backend) => [backend, { backend, live: 1, total: 3 }]));
+
 test('backends with endpoints out are told, and are told no longer when all is well', async () => {
   await using stack = new AsyncDisposableStack();
   const agent = await startAgent(stack);
   const health = () => [...agent.up.inventory.ofType('health')].map(({ body }) => BackendHealth.decode(body));
-  const out = (...names: string[]) => new Map(names.map((backend) => [backend, { backend, live: 1, total: 3 }]));
   agent.tellHealth(out('shop/web/80', 'shop/api/http'));
   expect(health()).toMatchObject([
     { namespace: 'shop', service: 'web', port: '80', impaired: [{ node: 'n1', live: 1, total: 3 }] },
@@ -75,4 +76,21 @@ test('backends with endpoints out are told, and are told no longer when all is w
   expect(health().map(({ service: name }) => name)).toEqual(['api']);
   agent.tellHealth(out());
   expect(health()).toEqual([]);
+});
+
+test('a node that is to end is not ready: what needs no reload still goes live, what needs one waits', async () => {
+  await using stack = new AsyncDisposableStack();
+  const agent = await startAgent(stack);
+  agent.leave();
+  const ready = [...agent.up.inventory.ofType('node')].map(({ body }) => NodeInfo.decode(body).ready);
+  expect(ready).toEqual([false]);
+  const give = async (upserts: readonly Resource[]) => {
+    await agent.sink().accept({ ...nothing, upserts });
+    await agent.settled();
+    return upserts.flatMap((one) => rejectionOf(agent, one) ?? []);
+  };
+  expect(await give(service('one', [9]))).toEqual([]);
+  // More than there are spare backends.
+  const rejections = await give(Array.from({ length: 80 }, (_, i) => service(`many${i}`, [9])).flat());
+  expect(rejections[0]).toMatchObject({ code: 'HG5004', transient: true, message: expect.stringContaining('end') });
 });

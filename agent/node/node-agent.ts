@@ -53,6 +53,7 @@ export class NodeAgent {
   #applying: Promise<void> | undefined;
   #live = 0n;
   #informed = -Infinity;
+  #leaving = false;
 
   constructor(options: NodeAgentOptions) {
     this.#options = options;
@@ -102,6 +103,13 @@ export class NodeAgent {
         await this.#options.ledger.check();
       }
     }
+  }
+
+  /** Says that the node is not ready any more, though its HAProxy still serves: it will end soon. */
+  leave(): void {
+    this.#leaving = true;
+    this.#options.dataPlane.hold();
+    this.#inform();
   }
 
   /** Resolves when everything stored so far has been applied. */
@@ -213,7 +221,7 @@ export class NodeAgent {
       agentVersion: version,
       haproxyVersion: status.version,
       gatewayAddress: gatewayAddress(),
-      ready: status.ready,
+      ready: status.ready && !this.#leaving,
       revision: this.#live,
     }).finish();
     this.up.publish({ upserts: [resource('node', node, body)], removals: [] });

@@ -14,7 +14,7 @@ import { NodeAgent } from './node-agent.ts';
 
 /** Starts the node role; resolves when HAProxy's listeners serve, last good configuration included. */
 export async function startNode(context: AgentContext): Promise<{ agent: NodeAgent; dataPlane: DataPlane }> {
-  const { options, identity, keyFile, clock, log, signal, resources } = context;
+  const { options, identity, keyFile, clock, log, signal, draining, resources } = context;
   const ledger = resources.use(await openLedger({ folder: join(options.data, 'ledger'), keyFile, log }));
   if (ledger.loaded.problem !== undefined) {
     log.warn('the ledger was damaged', { from: ledger.loaded.from, problem: ledger.loaded.problem });
@@ -62,6 +62,7 @@ export async function startNode(context: AgentContext): Promise<{ agent: NodeAge
     },
   });
   await agent.start();
+  draining.addEventListener('abort', () => agent.leave(), { once: true });
   resources.defer(
     identity.onChange(({ gateway }) => {
       dataPlane.setGateway(gateway).catch((error: unknown) => log.error('cannot renew the gateway', { error }));

@@ -73,7 +73,7 @@ const agentFlags = z.object({
   ops: address,
   haproxy: z.string().min(1),
   haproxyExternal: z.boolean().default(false),
-  drain: z.coerce.number('is seconds').min(0).max(3_600),
+  drain: z.coerce.number('is seconds').min(0).max(7_200),
 });
 
 const renderFlags = agentFlags.pick({

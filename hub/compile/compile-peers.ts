@@ -1,5 +1,6 @@
 import { type Resource, resource } from '../../lib/sync/index.ts';
 import { Peer, type RevokedNode, Settings } from '../../proto/gen/headgate/v1/configured.ts';
+import type { NodeInfo } from '../../proto/gen/headgate/v1/reported.ts';
 import type { FleetState } from '../fleet/state.ts';
 import { compare } from '../../lib/compare.ts';
 
@@ -7,12 +8,9 @@ import { compare } from '../../lib/compare.ts';
 export function compilePeers(state: FleetState): Map<string, Resource> {
   const peers = new Map<string, Resource>();
   for (const cluster of [...state.members.keys()].sort(compare)) {
-    const nodes = state.clusters.get(cluster)?.nodes.values() ?? [];
-    const addresses = new Set<string>();
-    for (const { gatewayAddress } of nodes) if (gatewayAddress !== '') addresses.add(gatewayAddress);
     const message: Peer = {
       cluster,
-      addresses: [...addresses].sort(compare),
+      addresses: gatewaysOf(state.clusters.get(cluster)?.nodes.values() ?? []),
       serverName: `${cluster}.gateway.headgate`,
       cordoned: state.clusterObjects.get(cluster)?.value.cordoned ?? false,
       staleMs: BigInt(state.staleMs.get(cluster) ?? 0),
@@ -20,6 +18,16 @@ export function compilePeers(state: FleetState): Map<string, Resource> {
     peers.set(cluster, resource('peer', cluster, Peer.encode(message).finish()));
   }
   return peers;
+}
+
+/**
+ * Gateways of the nodes that are ready, ascending: one that drains says that it is not, before it stops. Where none is,
+ * those of all: whether they answer the others find out for themselves.
+ */
+function gatewaysOf(nodes: Iterable<NodeInfo>): string[] {
+  const all = [...nodes].filter(({ gatewayAddress }) => gatewayAddress !== '');
+  const ready = all.filter((node) => node.ready);
+  return [...new Set((ready.length > 0 ? ready : all).map(({ gatewayAddress }) => gatewayAddress))].sort(compare);
 }
 
 /** settings/cluster for one member. */

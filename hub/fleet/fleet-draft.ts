@@ -206,7 +206,9 @@ export class FleetDraft {
       case 'node': {
         const previous = draft.maps.nodes.get(name);
         this.#put(draft.maps.nodes, name, entry, (e) => NodeInfo.decode(stored(e).resource.body));
-        if (previous?.gatewayAddress !== draft.maps.nodes.get(name)?.gatewayAddress) this.#clustersTouched = true;
+        const now = draft.maps.nodes.get(name);
+        const moved = previous?.gatewayAddress !== now?.gatewayAddress || previous?.ready !== now?.ready;
+        if (moved) this.#clustersTouched = true;
         return undefined;
       }
       case 'certificate':

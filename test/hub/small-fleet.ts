@@ -33,7 +33,8 @@ export interface SmallFleet {
   services?: { cluster: string; name: string; ports: Record<string, number> }[];
   /** Without a cluster it stands at the hub. A cluster-scoped kind's name has no namespace. */
   policies?: { kind: string; name: string; cluster?: string; rev?: number; spec: unknown }[];
-  nodes?: { cluster: string; name: string; gateway: string }[];
+  /** Ready where not said. */
+  nodes?: { cluster: string; name: string; gateway: string; ready?: boolean }[];
 }
 
 /** The store's entries that such a fleet would have, in no order that matters. */
@@ -75,13 +76,13 @@ export function storeEntries(fleet: SmallFleet): Entry[] {
     if (cluster === undefined) put(keys.policy(kind, namespace === '' ? '-' : namespace, name), body, rev);
     else report(cluster, 'policy', `${kind}/${full}`, body, rev);
   }
-  for (const { cluster, name, gateway } of fleet.nodes ?? []) {
+  for (const { cluster, name, gateway, ready = true } of fleet.nodes ?? []) {
     const message: NodeInfo = {
       name,
       agentVersion: '1',
       haproxyVersion: '2.6',
       gatewayAddress: gateway,
-      ready: true,
+      ready,
       revision: 1n,
     };
     report(cluster, 'node', name, NodeInfo.encode(message).finish());
