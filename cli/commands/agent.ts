@@ -76,7 +76,7 @@ const agentFlags = z.object({
   drain: z.coerce.number('is seconds').min(0).max(7_200),
 });
 
-const renderFlags = agentFlags.pick({
+export const renderFlags = agentFlags.pick({
   cluster: true,
   node: true,
   data: true,

@@ -10,7 +10,7 @@ import type { Globals } from '../globals.ts';
 import { printReady, untilSignal } from '../run.ts';
 import type { Command } from 'commander';
 
-const hubFlags = z.object({
+export const hubFlags = z.object({
   data: z.string().min(1),
   store: z.string(),
   grpc: address,

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { containersOf, understand, withEnvironment } from '../../deploy/containers.fixture.ts';
 import type { KubeObject } from './ground/kube-api.ts';
 import type { KubeCluster } from './ground/kube-cluster.ts';
 import { KubeGround } from './ground/kube-ground.ts';
@@ -14,6 +15,8 @@ const chart = join(root, 'deploy/chart/headgate');
 /** `<name>-values.yaml` of the chart. */
 const sets = (await readdir(join(chart, 'ci'))).map((file) => basename(file, '-values.yaml')).sort();
 const NAMESPACE = 'headgate';
+const member = `cluster.name=eu,cluster.hubs={h:7443},cluster.hubSpki=${'x'.repeat(43)}`;
+const edge = `${member},profile=edge`;
 
 async function helm(...args: readonly string[]): Promise<string> {
   const { helm: program } = await kubePrograms();
@@ -67,9 +70,58 @@ test.each([
   [['--set', 'profile=open'], /must be one of/],
   [[], /cluster\.name is missing: give the name from/],
   [['--set', 'cluster.name=eu,cluster.hubs={h:7443}'], /cluster\.hubSpki is missing/],
-  [['--set', 'cluster.name=eu,cluster.hubSpki=x'], /cluster\.hubs is missing/],
+  [['--set', `cluster.name=eu,cluster.hubSpki=${'x'.repeat(43)}`], /cluster\.hubs is missing/],
+  [['--set', `${member},cluster.hubSpki=x`], /hubSpki/],
+  [['--set', `${member},cluster.joinTokenSecret=t`], /joinTokenSecret is for clusterAgent\.replicas=1/],
+  [['--set', `${member},nodeAgent.hostNetwork=true`], /hostNetwork is for profile=edge/],
+  [['--set', `${edge},nodeAgent.hostNetwork=true`], /hostPort\.\w+ is \d+: with hostNetwork/],
+  [['--set', `${member},nodeAgent.terminationGracePeriodSeconds=30`], /terminationGracePeriodSeconds is too short/],
+  [
+    ['--set', `${member},rbac.secretNamespaces={a},cluster.defaultCertificate=b/c`],
+    /name it in rbac\.secretNamespaces/,
+  ],
+  [['--set', `${member},commonLabels.app\\.kubernetes\\.io/name=x`], /commonLabels/],
 ])('values %j are refused in words', async (flags, words) => {
   await expect(helm('template', 'headgate', chart, ...flags)).rejects.toThrow(words);
+});
+
+test.each(sets)('the program understands every container of %s', async (set) => {
+  const environment = { NODE_NAME: 'node-1', POD_IP: '10.244.0.7', HOST_IP: '192.0.2.7' };
+  const ours = containersOf(await render(set)).filter(({ command }) => command === undefined);
+  for (const { args } of ours) await understand(withEnvironment(args, environment));
+  expect(ours.length).toBeGreaterThan(0);
+});
+
+test('one’s own security context and labels replace the chart’s, key by key', async () => {
+  const text = await helm(
+    'template',
+    'headgate',
+    chart,
+    '--set',
+    `${member},podSecurityContext.runAsUser=7,commonLabels.team=a,clusterAgent.podLabels.team=b`,
+    '--set',
+    'containerSecurityContext.readOnlyRootFilesystem=false',
+  );
+  const pod = podsOf(objectsOf(text)).find(({ metadata }) => metadata.name === 'headgate-cluster-agent-deployment');
+  expect(pod?.metadata.labels).toMatchObject({ team: 'b', 'app.kubernetes.io/component': 'cluster-agent' });
+  expect(pod?.['spec']).toMatchObject({
+    securityContext: { runAsUser: 7, runAsNonRoot: true, fsGroup: 64_000 },
+    containers: [{ securityContext: { readOnlyRootFilesystem: false, allowPrivilegeEscalation: false } }],
+  });
+  // A new version of the chart alone restarts nothing.
+  expect(Object.keys(pod?.metadata.labels ?? {}).join()).not.toMatch(/helm\.sh|version/);
+});
+
+test('no pod gets a token of the API server that has no use for it', async () => {
+  for (const set of sets) {
+    const tokens = podsOf(objectsOf(await render(set))).map(
+      ({ metadata, spec }) =>
+        [metadata.name, (spec as Record<string, unknown>)['automountServiceAccountToken']] as const,
+    );
+    for (const [name, mounted] of tokens) expect({ name, mounted }).toEqual({ name, mounted: !name.includes('node') });
+  }
+  const hub = await helm('template', 'headgate', chart, '--set', 'hub.enabled=true,hub.policiesFromKubernetes=false');
+  expect(podsOf(objectsOf(hub))[0]?.['spec']).toMatchObject({ automountServiceAccountToken: false });
 });
 
 test('a private key or token is nowhere in what is rendered', async () => {
@@ -116,8 +168,14 @@ test.each(sets)('Pod Security lets the pods of %s in where it should', async (se
   }
   expect(pods.length).toBeGreaterThan(0);
   // Ports of the node and a folder of the node are what "edge" is for.
-  const why = refused.map((message) => message.match(/node-agent|hostPort \(|volume type "hostPath"/g)?.join());
-  expect(why).toEqual(set === 'edge' ? ['node-agent,node-agent,hostPort (,volume type "hostPath"'] : []);
+  const why = refused.map((message) => [
+    ...new Set(message.match(/node-agent|hostNetwork=|hostPort \(|volume type "hostPath"/g)),
+  ]);
+  const expected: Record<string, string[][]> = {
+    edge: [['node-agent', 'hostPort (', 'volume type "hostPath"']],
+    'host-network': [['node-agent', 'hostNetwork=', 'hostPort (', 'volume type "hostPath"']],
+  };
+  expect(why).toEqual(expected[set] ?? []);
 });
 
 async function dryRun(object: KubeObject): Promise<void> {

@@ -54,25 +54,28 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 {{- end -}}
 
+{{/* What a part's pods are called beyond it: nothing that a new version of the chart changes, which would restart them. */}}
+{{- define "headgate.podLabels" -}}
+{{- $labels := include "headgate.selector" . | fromYaml -}}
+{{- $labels = set $labels "app.kubernetes.io/part-of" "headgate" -}}
+{{- toYaml (merge $labels .podLabels .root.Values.commonLabels) -}}
+{{- end -}}
+
+{{- define "headgate.user" -}}
+{{- .Values.podSecurityContext.runAsUser | default 64000 | int64 -}}
+{{- end -}}
+
 {{- define "headgate.podSecurityContext" -}}
-runAsNonRoot: true
-runAsUser: 64000
-runAsGroup: 64000
-fsGroup: 64000
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile: { type: RuntimeDefault }
-{{- with .Values.podSecurityContext }}
-{{ toYaml . }}
-{{- end }}
+{{- $ours := dict "runAsNonRoot" true "runAsUser" 64000 "runAsGroup" 64000 "fsGroup" 64000 -}}
+{{- $_ := set $ours "fsGroupChangePolicy" "OnRootMismatch" -}}
+{{- $_ := set $ours "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- toYaml (mergeOverwrite $ours .Values.podSecurityContext) -}}
 {{- end -}}
 
 {{- define "headgate.containerSecurityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: { drop: [ALL] }
-{{- with .Values.containerSecurityContext }}
-{{ toYaml . }}
-{{- end }}
+{{- $ours := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true -}}
+{{- $_ := set $ours "capabilities" (dict "drop" (list "ALL")) -}}
+{{- toYaml (mergeOverwrite $ours .Values.containerSecurityContext) -}}
 {{- end -}}
 
 {{/* What every part's pod may be given: where it runs. Called with the part's values. */}}
@@ -100,27 +103,30 @@ priorityClassName: {{ . }}
 {{- end -}}
 {{- end -}}
 
-{{/* How an agent proves who it is. */}}
+{{/*
+How an agent proves who it is: by its pod's ServiceAccount. A join token is good once, so it is for the one cluster agent
+alone; nodes prove themselves to that by their tokens. Called with a dict: root, token (whether by a join token).
+*/}}
 {{- define "headgate.joinArgs" -}}
-{{- if .Values.cluster.joinTokenSecret }}
+{{- if .token }}
 - --join=/run/headgate/join/token
 {{- else }}
 - --service-account-token=/run/headgate/token/token
-- --hub-spki={{ required "cluster.hubSpki is missing: it is printed by `headgate cluster add NAME --issuer URL --jwks FILE`; or give cluster.joinTokenSecret" .Values.cluster.hubSpki }}
+- --hub-spki={{ required "cluster.hubSpki is missing: it is printed by `headgate cluster add NAME --issuer URL --jwks FILE`, and the sixth part between dots of a join token" .root.Values.cluster.hubSpki }}
 {{- end }}
 {{- end -}}
 
 {{- define "headgate.joinMount" -}}
-{{- if .Values.cluster.joinTokenSecret }}
+{{- if .token }}
 - { name: join, mountPath: /run/headgate/join, readOnly: true }
 {{- else }}
 - { name: token, mountPath: /run/headgate/token, readOnly: true }
 {{- end }}
 {{- end -}}
 
-{{/* Called with a dict: root, audience. */}}
+{{/* Called with a dict: root, token, audience. */}}
 {{- define "headgate.joinVolume" -}}
-{{- if .root.Values.cluster.joinTokenSecret }}
+{{- if .token }}
 - name: join
   secret: { secretName: {{ .root.Values.cluster.joinTokenSecret }}, defaultMode: 0440 }
 {{- else }}
@@ -130,4 +136,30 @@ priorityClassName: {{ . }}
     sources:
       - serviceAccountToken: { path: token, audience: {{ .audience }}, expirationSeconds: 600 }
 {{- end }}
+{{- end -}}
+
+{{/* namespace/name of the Service whose addresses Ingresses show; empty where it is the nodes', or addresses as given. */}}
+{{- define "headgate.publishedService" -}}
+{{- if not .Values.cluster.publish.addresses -}}
+{{- if .Values.cluster.publish.service -}}
+{{ .Values.cluster.publish.service }}
+{{- else if and (eq .Values.profile "restricted") .Values.nodeAgent.service.enabled -}}
+{{ .Release.Namespace }}/{{ include "headgate.fullname" . }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Who may ask for health and metrics. */}}
+{{- define "headgate.opsRule" -}}
+- from: {{- toYaml .Values.networkPolicy.opsFrom | nindent 4 }}
+  ports: [{ port: ops }]
+{{- end -}}
+
+{{/* Names, and the API server. */}}
+{{- define "headgate.egressRules" -}}
+- ports: [{ port: 53, protocol: UDP }, { port: 53, protocol: TCP }]
+- ports:
+    {{- range .Values.networkPolicy.egress.apiServerPorts }}
+    - { port: {{ . }} }
+    {{- end }}
 {{- end -}}
