@@ -16,7 +16,8 @@ export async function leadCluster(
     lease,
     agent,
     ledger,
-  }: { client: KubernetesClient; lease: ObjectName } & Pick<Mouthpiece, 'agent' | 'ledger'>,
+    seen,
+  }: { client: KubernetesClient; lease: ObjectName } & Pick<Mouthpiece, 'agent' | 'ledger' | 'seen'>,
 ): Promise<void> {
   const { clock, log, signal, checks, registry, options } = context;
   const leads = new Gauge({
@@ -36,7 +37,7 @@ export async function leadCluster(
     term = held;
     leads.set(1);
     try {
-      await serveTerm(context, held, { agent, ledger, instance });
+      await serveTerm(context, held, { agent, ledger, seen, instance });
     } finally {
       leads.set(0);
     }
@@ -49,7 +50,7 @@ export async function leadCluster(
 async function serveTerm(
   context: AgentContext,
   { number, signal, isHeld }: Term,
-  { agent, ledger, instance }: Pick<Mouthpiece, 'agent' | 'ledger'> & { readonly instance: string },
+  { agent, ledger, seen, instance }: Pick<Mouthpiece, 'agent' | 'ledger' | 'seen'> & { readonly instance: string },
 ): Promise<void> {
   await using resources = new AsyncDisposableStack();
   const work: Promise<void>[] = [];
@@ -60,7 +61,7 @@ async function serveTerm(
   };
   // Of the same process in another term too the higher number wins.
   const speaker = { count: number, instance: `${instance}/${number}` };
-  await speakForCluster({ ...context, signal, resources, keep }, { agent, ledger, speaker, isHeld });
+  await speakForCluster({ ...context, signal, resources, keep }, { agent, ledger, seen, speaker, isHeld });
   await Promise.all(work);
 }
 

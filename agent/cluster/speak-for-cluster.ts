@@ -7,25 +7,28 @@ import { tokenReviewAttestor } from '../identity/token-review.ts';
 import type { Ledger } from '../ledger/types.ts';
 import { runUplink } from '../uplink.ts';
 import type { ClusterAgent } from './cluster-agent.ts';
+import type { SeenObjects } from './kubernetes/status/seen-objects.ts';
+import { writeObjects } from './kubernetes/write-objects.ts';
 import { serveNodes } from './serve-nodes.ts';
 
 export interface Mouthpiece {
   readonly agent: ClusterAgent;
   readonly ledger: Ledger;
+  readonly seen: SeenObjects;
   readonly speaker: Speaker;
   /** Whether this replica may speak still; always where it is the only one. */
   readonly isHeld: () => boolean;
 }
 
 /**
- * What one replica alone does for its cluster until the context's signal aborts: it speaks with the hub and, where asked,
- * serves the node agents apart.
+ * What one replica alone does for its cluster until the context's signal aborts: it speaks with the hub, writes
+ * statuses and Events where there is an API server and, where asked, serves the node agents apart.
  *
  * @returns where nodes connect, once they may; undefined where none runs apart
  */
 export async function speakForCluster(
   context: AgentContext,
-  { agent, ledger, speaker, isHeld }: Mouthpiece,
+  { agent, ledger, seen, speaker, isHeld }: Mouthpiece,
 ): Promise<string | undefined> {
   const { options, identity, clock, log, link, signal, keep } = context;
   let hub: RpcConnection | undefined;
@@ -51,6 +54,11 @@ export async function speakForCluster(
     });
   };
   keep(reportAndConfigure());
+  const { kubernetes: client } = context;
+  if (client !== undefined && options.publish !== undefined) {
+    const { publish, node: instance } = options;
+    keep(writeObjects({ client, agent, seen, publish, instance, isHeld, clock, log }, signal));
+  }
   if (options.listenNodes === undefined) return undefined;
 
   const server = await serveNodes(context, {

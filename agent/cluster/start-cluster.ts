@@ -2,6 +2,7 @@ import { join } from 'node:path';
 
 import { formatAddress } from '../../lib/config/address.ts';
 import { HeadgateError } from '../../lib/errors.ts';
+import { resources as kinds } from '../../lib/kubernetes/index.ts';
 import { VERSION } from '../../lib/version.ts';
 import type { AgentContext } from '../context.ts';
 import { openSpeaker } from '../identity/speaker.ts';
@@ -10,6 +11,8 @@ import { ClusterAgent } from './cluster-agent.ts';
 import { directorySource } from './directory/directory-source.ts';
 import { type FolderMemory, openFolderMemory } from './directory/folder-memory.ts';
 import { kubernetesSource } from './kubernetes/kubernetes-source.ts';
+import { SeenObjects } from './kubernetes/status/seen-objects.ts';
+import { policyResources } from './kubernetes/watched-kinds.ts';
 import { leadCluster } from './lead-cluster.ts';
 import type { Source } from './source.ts';
 import { speakForCluster } from './speak-for-cluster.ts';
@@ -18,11 +21,12 @@ import { speakForCluster } from './speak-for-cluster.ts';
 export async function startCluster(context: AgentContext): Promise<ClusterAgent> {
   const { options, identity, kubernetes, keyFile, clusterUid, clock, log, signal, resources, keep } = context;
   const ledger = resources.use(await openLedger({ folder: join(options.data, 'cluster-ledger'), keyFile, log }));
+  const seen = new SeenObjects([kinds.ingresses, ...policyResources].map(({ kind }) => kind));
   const agent = new ClusterAgent({
     cluster: options.cluster,
     clusterUid,
     version: VERSION,
-    source: await openSource(context),
+    source: await openSource(context, seen),
     ledger,
     gateway: () => identity.current().gateway,
     clock,
@@ -35,17 +39,17 @@ export async function startCluster(context: AgentContext): Promise<ClusterAgent>
   });
   const { lease, listenNodes } = options;
   if (lease !== undefined && kubernetes !== undefined) {
-    keep(leadCluster(context, { client: kubernetes, lease, agent, ledger }));
+    keep(leadCluster(context, { client: kubernetes, lease, agent, ledger, seen }));
     if (listenNodes !== undefined) context.fields['nodes'] = formatAddress(listenNodes);
     return agent;
   }
   const speaker = await openSpeaker(options.data, log);
-  const nodes = await speakForCluster(context, { agent, ledger, speaker, isHeld: () => true });
+  const nodes = await speakForCluster(context, { agent, ledger, seen, speaker, isHeld: () => true });
   if (nodes !== undefined) context.fields['nodes'] = nodes;
   return agent;
 }
 
-async function openSource(context: AgentContext): Promise<Source> {
+async function openSource(context: AgentContext, seen: SeenObjects): Promise<Source> {
   const { options, kubernetes, clock, log } = context;
   const { source, defaultCertificate } = options;
   if (source?.kind === 'directory') {
@@ -56,7 +60,7 @@ async function openSource(context: AgentContext): Promise<Source> {
   if (source === undefined || kubernetes === undefined) {
     throw new HeadgateError('HG2001', 'the cluster role needs a source');
   }
-  return kubernetesSource({ client: kubernetes, namespaces: source.namespaces, defaultCertificate, clock, log });
+  return kubernetesSource({ client: kubernetes, namespaces: source.namespaces, defaultCertificate, seen, clock, log });
 }
 
 /** Without it, as on a disk that takes no writes, the source knows only what it reads itself. */

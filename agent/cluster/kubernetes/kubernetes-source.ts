@@ -15,6 +15,7 @@ import { Wakeup } from '../wakeup.ts';
 import { Discovery } from './discovery.ts';
 import { NamedSecrets, type SecretName } from './named-secrets.ts';
 import { PendingChanges } from './pending-changes.ts';
+import type { SeenObjects } from './status/seen-objects.ts';
 import { coreKinds, policyResources } from './watched-kinds.ts';
 
 export interface KubernetesSourceOptions {
@@ -23,6 +24,8 @@ export interface KubernetesSourceOptions {
   readonly namespaces: readonly string[];
   /** Secret, `<namespace>/<name>`; see TranslatorOptions. */
   readonly defaultCertificate?: string | undefined;
+  /** Told of every object as it stands, for whoever writes statuses. */
+  readonly seen?: Pick<SeenObjects, 'upsert' | 'remove'> | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -116,7 +119,7 @@ class Session implements AsyncDisposable {
   }
 
   #follow(resource: ApiResource, mayBeAbsent: boolean): void {
-    const { namespaces } = this.#options;
+    const { namespaces, seen } = this.#options;
     const scopes = resource.namespaced && namespaces.length > 0 ? namespaces : [undefined];
     for (const namespace of scopes) {
       let isListed = false;
@@ -126,10 +129,12 @@ class Session implements AsyncDisposable {
         {
           upsert: (object) => {
             this.#pending.upsert(resource, object);
+            seen?.upsert(resource, object);
             this.#wakeup.wake();
           },
           remove: (name) => {
             this.#pending.remove(resource, name);
+            seen?.remove(resource, name);
             this.#wakeup.wake();
           },
           synced: () => {

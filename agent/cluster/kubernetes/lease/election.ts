@@ -23,7 +23,7 @@ export interface Term {
   /** Aborts when the term is over. */
   readonly signal: AbortSignal;
   /** By the clock: a process that was stopped learns so before its timers run. */
-  isHeld(): boolean;
+  readonly isHeld: () => boolean;
 }
 
 export interface ElectionOptions {
