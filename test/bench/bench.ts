@@ -35,5 +35,7 @@ export interface Bench {
   readonly name: string;
   /** One line. */
   readonly summary: string;
+  /** Needs real API servers, and a network in which pods' addresses are local. */
+  readonly podNetwork?: true;
   run(options: BenchOptions): Promise<BenchReport>;
 }

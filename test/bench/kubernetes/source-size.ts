@@ -6,7 +6,6 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeCluster } from '../../kube/ground/kube-cluster.ts';
 import { KubeGround } from '../../kube/ground/kube-ground.ts';
-import { kubePrograms } from '../../kube/ground/programs.ts';
 import { endpointSlice, ingress, service } from '../../kube/ground/objects.ts';
 import { ingressClass } from '../../kube/source/followed.fixture.ts';
 import type { Bench, BenchOptions, BenchReport } from '../bench.ts';
@@ -20,23 +19,7 @@ const CHANGES = 100;
 /** Milliseconds after which what was needed only to start has been freed, if it ever is. */
 const SETTLED = 5_000;
 
-async function run(options: BenchOptions): Promise<BenchReport> {
-  try {
-    await kubePrograms();
-  } catch (error) {
-    if (!isUnavailable(error)) throw error;
-    options.note(`left out: ${error.stderr.trim()}`);
-    return { tables: [], figures: [], faults: [] };
-  }
-  return await measure(options);
-}
-
-/** As script/kube-programs says that this machine cannot have them. */
-function isUnavailable(error: unknown): error is { readonly stderr: string } {
-  return error instanceof Error && 'code' in error && error.code === 3 && 'stderr' in error;
-}
-
-async function measure({ smoke, note }: BenchOptions): Promise<BenchReport> {
+async function run({ smoke, note }: BenchOptions): Promise<BenchReport> {
   const size = smoke ? 50 : 5_000;
   await using ground = await KubeGround.start({ clusters: ['eu'] });
   const eu = ground.cluster('eu');
@@ -158,5 +141,6 @@ class SourceProcess implements AsyncDisposable {
 export const sourceSize: Bench = {
   name: 'kubernetes:source',
   summary: 'memory and start of a cluster agent that reads an API server with 5,000 Ingresses',
+  podNetwork: true,
   run,
 };
