@@ -24,6 +24,9 @@ import { holdPidFile } from './pid-file.ts';
 import { preflight } from './preflight.ts';
 import { runInProcess, runUplink } from './uplink.ts';
 
+/** A node finds the cluster agent's next leader soon; the nodes of one cluster are no herd. */
+const CLUSTER_AGENT_CAP_MS = 4_000;
+
 export interface AgentSurroundings {
   readonly log: Log;
   readonly clock: Clock;
@@ -159,6 +162,7 @@ async function linkNode(context: AgentContext, node: NodeAgent, cluster: Cluster
       tls: () => identity.current().control,
       expect: (peer) => peer.kind === 'cluster' && peer.cluster === options.cluster,
       onConnected: (connected) => link.connected(connected),
+      capMs: CLUSTER_AGENT_CAP_MS,
       signal,
     });
     return;

@@ -31,12 +31,14 @@ export interface UplinkOptions extends Exchange {
   readonly onConnected?: (connected: boolean) => void;
   /** The connection that stands, or undefined while there is none. */
   readonly onConnection?: (connection: RpcConnection | undefined) => void;
+  /** The longest wait before it is tried again; see withReconnect. */
+  readonly capMs?: number;
   readonly signal: AbortSignal;
 }
 
 /** Keeps one connection to the next hop, with its Report and its Configure stream, until the signal aborts. */
 export async function runUplink(options: UplinkOptions): Promise<void> {
-  const { addresses, tls, expect, onConnected, onConnection, signal, ...exchange } = options;
+  const { addresses, tls, expect, onConnected, onConnection, capMs, signal, ...exchange } = options;
   const connect = async (address: string, good: () => void): Promise<void> => {
     const sink: ReceiverSink = {
       ...options.sink,
@@ -58,7 +60,8 @@ export async function runUplink(options: UplinkOptions): Promise<void> {
       onConnected?.(false);
     }
   };
-  await withReconnect(addresses, connect, { clock: options.clock, log: options.log, signal });
+  const pace = capMs === undefined ? {} : { capMs };
+  await withReconnect(addresses, connect, { clock: options.clock, log: options.log, signal, ...pace });
 }
 
 /** Both roles in one process: the same streams over pipes in memory. */
