@@ -8,8 +8,8 @@ import { askOnce } from '../../agent/haproxy/process/master.ts';
  */
 const [folder = '/haproxy'] = process.argv.slice(2);
 
-/** Below the probe's timeout of 5 s. */
-const PATIENCE_MS = 3_000;
+/** Below the probe's timeout of 10 s, which Node's own start is part of. */
+const PATIENCE_MS = 5_000;
 
 try {
   // The master passes it on; the worker answers.

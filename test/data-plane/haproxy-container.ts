@@ -1,9 +1,10 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { MASTER_SOCKET } from '../../agent/haproxy/process/stop.ts';
 import { haproxyBinary } from '../../agent/haproxy/testing/rig.fixture.ts';
 
@@ -42,6 +43,28 @@ export class HaproxyContainer implements AsyncDisposable {
         .filter((word) => word.trim() !== '')
         .flatMap((word) => [Number(word), ...below(Number(word))]);
     return this.#child?.pid === undefined ? [] : below(this.#child.pid);
+  }
+
+  /** The folder as it is called inside. */
+  get place(): string {
+    return this.#place;
+  }
+
+  /** Runs a program inside, as a hook or a probe does, until its end or the container's. @throws where it fails */
+  async exec(command: string, args: readonly string[]): Promise<void> {
+    const [master = 0] = this.pids();
+    const own = process.getuid?.() === 0 ? [] : ['--user', '--preserve-credentials'];
+    const inside = ['--target', String(master), ...own, '--mount', '--pid', '--', command, ...args];
+    await promisify(execFile)('nsenter', inside).catch((error: unknown) => {
+      // The end of the first process is that of all.
+      if (!(error instanceof Error && 'signal' in error && error.signal === 'SIGKILL')) throw error;
+    });
+  }
+
+  /** Resolves when its first process has ended by itself. */
+  async ended(): Promise<void> {
+    const child = this.#child;
+    if (child !== undefined && child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   }
 
   /** Ends all of it at once, as a container's end does. */

@@ -94,7 +94,8 @@ class Tally {
 
 class Client {
   readonly #options: ClientOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  // Each in its turn: none is idle for long.
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 64, scheduling: 'fifo' });
   readonly #under = new Set<Promise<void>>();
   readonly #began = performance.now();
   #tally = new Tally();
