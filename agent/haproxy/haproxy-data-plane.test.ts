@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
@@ -11,6 +12,7 @@ import { Inventory, resource } from '../../lib/sync/index.ts';
 import type { Resource, ResourceKey } from '../../lib/sync/index.ts';
 import type { DataPlane, DataPlaneOptions, ResourceVerdict } from './data-plane.ts';
 import { openDataPlane } from './haproxy-data-plane.ts';
+import { takesCas } from './process/probe.ts';
 import { shortKeyLeaf, testCa } from './testing/certificates.fixture.ts';
 import type { TestCa, TestLeaf } from './testing/certificates.fixture.ts';
 import { anyListeners, keepAliveLoad, service } from './testing/plane.fixture.ts';
@@ -169,40 +171,33 @@ describe('a data plane', () => {
     expect(plane.status().reloads.size).toBe(0);
   });
 
-  it('outlives any row of new gateway leaves and CAs', async () => {
-    // With a server that uses them, added at runtime: where a CA, a leaf and a CA come in turn, HAProxy 3.0 crashes.
+  it('shows each new gateway leaf, and trusts each new CA alone, however they follow each other', async () => {
+    // With a server that uses them, added at runtime: after a CA, older HAProxys take no leaf, and a CA kills them.
     const plane = await started();
     await apply(plane, [peer('us', ['127.0.0.1:1']), host('far.example', [{ path: '/', at: { us: 'shop/far/80' } }])]);
     await apply(plane, [split('far.example', [{ path: '/', shares: [{ cluster: 'us', share: 100_000 }] }])]);
-    const { pid } = plane.status();
+    const { pid, gateway, version } = plane.status();
     for (let i = 0; i < 3; i++) {
       const next = await testCa();
-      for (let renewal = 0; renewal < 3; renewal++) {
+      for (let renewal = 0; renewal < 2; renewal++) {
         const { certificate, key } = await next.leaf('eu.gateway.headgate');
         await plane.setGateway({ certificate, privateKey: key, ca: next.certificate });
+        const socket = connectTls({
+          host: '127.0.0.1',
+          port: portOf(gateway),
+          cert: certificate,
+          key,
+          ca: next.certificate,
+          servername: 'eu.gateway.headgate',
+        });
+        await once(socket, 'secureConnect');
+        expect(socket.authorized).toBe(true);
+        expect(socket.getPeerX509Certificate()?.fingerprint).toBe(new X509Certificate(certificate).fingerprint);
+        socket.destroy();
       }
     }
     expect(plane.status()).toMatchObject({ pid, ready: true });
-    expect(Object.fromEntries(plane.status().reloads)).toMatchObject({ 'gateway-ca': expect.any(Number) });
-    expect(plane.status().reloads.get('gateway-ca')).toBeLessThan(3);
-  });
-
-  it('takes a new gateway leaf and CA at runtime', async () => {
-    const plane = await started();
-    const other = await testCa();
-    const next = await other.leaf('eu.gateway.headgate');
-    await plane.setGateway({ certificate: next.certificate, privateKey: next.key, ca: other.certificate });
-    const socket = connectTls({
-      host: '127.0.0.1',
-      port: portOf(plane.status().gateway),
-      cert: next.certificate,
-      key: next.key,
-      ca: other.certificate,
-      servername: 'eu.gateway.headgate',
-    });
-    await once(socket, 'secureConnect');
-    expect(socket.authorized).toBe(true);
-    socket.destroy();
+    expect([...plane.status().reloads]).toEqual(takesCas(version) ? [] : [['gateway-ca', 3]]);
   });
 
   it('rejects a bad resource alone and keeps its last good version', async () => {

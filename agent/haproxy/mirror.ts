@@ -13,15 +13,15 @@ import { checkFree } from './process/addresses.ts';
 import { checkCertificates, checkConfiguration, withoutKeys } from './process/check.ts';
 import type { ConfigFiles } from './process/config-files.ts';
 import { HaproxyProcess } from './process/process.ts';
-import { type HaproxyBuild, hasSlowMaps } from './process/probe.ts';
+import { type HaproxyBuild, hasSlowMaps, takesCas } from './process/probe.ts';
 import { formatState, STATE_FILE } from './process/state-file.ts';
 import type { HaproxyState } from './process/state-file.ts';
 import { MASTER_SOCKET } from './process/stop.ts';
 import { reviveServer, setCertificate, setGatewayCa } from './render/commands.ts';
-import type { Command } from './render/commands.ts';
 import { renderFile, renderFiles } from './render/files.ts';
+import { poolNameOf } from './render/reuse.ts';
 import { RuntimeClient } from './runtime/client.ts';
-import { compare, leafFingerprint } from './runtime/compare.ts';
+import { compare, gatewayDifference } from './runtime/compare.ts';
 import { Executor } from './runtime/executor.ts';
 import type { Failure } from './runtime/executor.ts';
 import { ejectedTooMany, hasFloor } from './runtime/floor.ts';
@@ -80,11 +80,6 @@ export class Mirror {
   #owed: { readonly reason: ReloadReason; readonly words: string } | undefined;
   /** The worker that holds what the files hold. */
   #worker: number | undefined;
-  /**
-   * The worker that is known to have its CA from the file. Only such a one is given another at runtime: HAProxy 2.6
-   * and 3.0 crash at the second where a certificate was set between the two.
-   */
-  #ownCa: number | undefined;
   #settingsAt = -Infinity;
   #held = false;
   readonly #metrics: SlotMetrics;
@@ -157,7 +152,7 @@ export class Mirror {
   /** Takes over the HAProxy that runs in the folder, or starts one. */
   async open(before: HaproxyState | undefined): Promise<void> {
     const { external, files, folder, log, planner, signal } = this.#options;
-    const changed = await files.replaceAll(renderFiles(planner.desired, this.#fixed));
+    await files.replaceAll(renderFiles(planner.desired, this.#fixed));
     this.#metrics.begin(planner.desired.slots);
     const found = await this.process.adopt(signal);
     if (found === 'silent') {
@@ -173,7 +168,7 @@ export class Mirror {
       await this.process.start(signal);
     }
     try {
-      await this.#takeOver(before, changed.has('gateway/ca.pem'));
+      await this.#takeOver(before);
     } catch (error) {
       if (external || signal.aborted || (await this.process.answers())) throw error;
       log.warn('haproxy fell silent and is replaced', { error });
@@ -181,11 +176,10 @@ export class Mirror {
     }
   }
 
-  async #takeOver(before: HaproxyState | undefined, withCa: boolean): Promise<void> {
+  async #takeOver(before: HaproxyState | undefined): Promise<void> {
     await this.#connect();
     await this.#metrics.leaveBehind();
     if (before?.loaded !== this.#loaded()) await this.reload('configuration');
-    else if (withCa) await this.reload('gateway-ca');
     else await this.repair();
     await this.saveState();
     this.#options.log.info('haproxy taken over', { pid: this.process.pid });
@@ -206,7 +200,6 @@ export class Mirror {
   async resume(): Promise<boolean> {
     if ((await this.process.adopt(this.#options.signal)) !== 'taken over') return false;
     await this.#connect();
-    this.#ownCa = this.#worker;
     await this.repair();
     return true;
   }
@@ -222,7 +215,6 @@ export class Mirror {
     await checkFree(this.#fixed.listeners);
     await this.process.start(this.#options.signal);
     await this.#connect();
-    this.#ownCa = this.#worker;
     await this.saveState();
   }
 
@@ -237,7 +229,6 @@ export class Mirror {
     await this.#writeHealth(NO_HEALTH);
     await this.process.replace(hangs, this.#options.signal);
     await this.#connect();
-    this.#ownCa = this.#worker;
     await this.saveState();
   }
 
@@ -320,7 +311,6 @@ export class Mirror {
     }
     this.#reloads.set(reason, (this.#reloads.get(reason) ?? 0) + 1);
     await this.#connect();
-    this.#ownCa = this.#worker;
     await this.saveState();
     log.info('haproxy reloaded', { reason, ms: Math.round(clock.now() - began), worker: this.#worker, ...causes });
   }
@@ -342,9 +332,8 @@ export class Mirror {
       await this.reload('repair');
       return missingBackends.length;
     }
-    const gateway = leafFingerprint(this.#fixed.gatewayCertificate);
-    const stale = observed.fingerprints.get(files.gatewayCertificate) !== gateway;
-    if (stale) await this.#sendGateway(false);
+    const lacking = gatewayDifference(this.#fixed, observed);
+    if (lacking.certificate || lacking.ca) await this.#showGateway(lacking.ca);
     if (ops.length === 0) return 0;
     const failures = await this.executor.run(ops.map((op): OwnedOp => ({ op, resource: undefined })));
     log.warn('haproxy differed from intent', {
@@ -372,8 +361,7 @@ export class Mirror {
     const withCa = gateway.gatewayCa !== this.#fixed.gatewayCa;
     this.#fixed = { ...this.#fixed, ...gateway };
     await this.#write([files.gatewayCertificate, files.gatewayCa]);
-    if (withCa && this.#ownCa !== this.#worker) await this.reload('gateway-ca');
-    else await this.#sendGateway(withCa);
+    await this.#showGateway(withCa);
   }
 
   /** HAProxy's own metrics, by who has which slot. @throws HG5003 */
@@ -444,13 +432,19 @@ export class Mirror {
     });
   }
 
-  async #sendGateway(withCa: boolean): Promise<void> {
-    const commands: Command[] = [
-      ...setCertificate(files.gatewayCertificate, this.#fixed.gatewayCertificate),
-      ...(withCa ? setGatewayCa(this.#fixed.gatewayCa) : []),
-    ];
-    if (withCa) this.#ownCa = undefined;
-    const refused = (await this.#client.send(commands)).find(({ ok }) => !ok);
+  /** Who is trusted comes before what is shown: a gateway that shows a new CA's leaf trusts that CA by then. */
+  async #showGateway(withCa: boolean): Promise<void> {
+    if (withCa && !takesCas(this.process.version)) {
+      await this.reload('gateway-ca');
+      return;
+    }
+    const { gatewayCertificate, gatewayCa } = this.#fixed;
+    const refused = (
+      await this.#client.send([
+        ...(withCa ? setGatewayCa(gatewayCa) : []),
+        ...setCertificate(files.gatewayCertificate, gatewayCertificate),
+      ])
+    ).find(({ ok }) => !ok);
     if (refused !== undefined) {
       throw new HeadgateError('HG5003', `HAProxy refused the gateway's credentials: ${refused.text}`);
     }
@@ -470,6 +464,7 @@ export class Mirror {
       if (await this.process.isServed(table)) {
         this.#worker = table.worker;
         this.executor.slowMaps = hasSlowMaps(this.process.version);
+        this.executor.poolName = poolNameOf(this.process.version);
         this.#client.reset();
         this.executor.takeOver([]);
         return;

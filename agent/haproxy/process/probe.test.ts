@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { haproxyBinary } from '../testing/rig.fixture.ts';
 import { parseProcesses } from './master.ts';
-import { parseBuild, probeHaproxy } from './probe.ts';
+import { parseBuild, probeHaproxy, takesCas } from './probe.ts';
 
 function output(version: string, features: string): string {
   return `HAProxy version ${version} 2026/10/17 - https://haproxy.org/\nFeature list : ${features}\n`;
@@ -31,6 +31,20 @@ describe('the binary', () => {
       expect.objectContaining({ code: 'HG5001', message: expect.stringContaining(problem) }),
     );
   });
+});
+
+it('changes CAs at runtime where HAProxy is known to bear it', () => {
+  const versions = [
+    '2.6.12-1+deb12u4',
+    '3.0.11-1+deb13u1',
+    '3.2-dev16',
+    '3.2.7',
+    '3.2.8',
+    '3.2.26-1',
+    '3.3.0',
+    '4.0.1',
+  ];
+  expect(versions.filter((version) => takesCas(version))).toEqual(['3.2.8', '3.2.26-1', '3.3.0', '4.0.1']);
 });
 
 it('reads the table of processes', () => {

@@ -55,6 +55,17 @@ export function hasSlowMaps(version: string): boolean {
   return Number.parseInt(version, 10) < 3;
 }
 
+/**
+ * Whether a CA can be changed at runtime without harm. Before 3.2.8 HAProxy forgets who uses a certificate beside a CA
+ * when that changes: a certificate that is set later reaches nobody, and the next change of the CA may crash it (its
+ * changelog: "dangling ckch_store reference"). Seen so on 2.6.12 and 3.0.11, and not on 3.2.26; which releases of
+ * older branches have the correction is not told.
+ */
+export function takesCas(version: string): boolean {
+  const [major = 0, minor = 0, patch = 0] = /^(\d+)\.(\d+)\.(\d+)/.exec(version)?.slice(1).map(Number) ?? [];
+  return major > 3 || (major === 3 && (minor > 2 || (minor === 2 && patch >= 8)));
+}
+
 /** The first executable of that name on PATH, as a shell would find it. */
 async function locate(binary: string): Promise<string> {
   const places =

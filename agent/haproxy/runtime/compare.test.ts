@@ -5,9 +5,9 @@ import { mapNames } from '../model/names.ts';
 import { Planner } from '../plan/planner.ts';
 import { weight } from '../render/server-line.ts';
 import { testCa } from '../testing/certificates.fixture.ts';
-import type { TestLeaf } from '../testing/certificates.fixture.ts';
+import type { TestCa, TestLeaf } from '../testing/certificates.fixture.ts';
 import { backend, certificate, endpoints, host } from '../testing/resources.fixture.ts';
-import { compare, leafFingerprint } from './compare.ts';
+import { compare, gatewayDifference, leafFingerprint } from './compare.ts';
 import type { Observed, ObservedMap, ObservedServer } from './observe.ts';
 
 let leaf: TestLeaf;
@@ -52,6 +52,7 @@ function mirrorOf(desired: Desired) {
     list: new Map([...desired.certificates.values()].map(({ file, hosts }) => [file, hosts.join(' ')])),
     authorities: new Set(desired.authorities.keys()),
     fingerprints: new Map([...desired.certificates.values()].map(({ file, pem }) => [file, leafFingerprint(pem)])),
+    gatewayCas: new Set(),
   } satisfies Observed & { maps: Map<string, ObservedMap> };
 }
 
@@ -112,4 +113,28 @@ const serving: ObservedServer = {
 
 function spoil(map: Map<string, string>, value: string): void {
   for (const key of map.keys()) map.set(key, value);
+}
+
+it('tells which of the gateway’s credentials a worker lacks', async () => {
+  const [one, two] = [await testCa(), await testCa()];
+  const { certificate: gatewayCertificate } = await one.leaf('eu.gateway.headgate');
+  const fixed = { gatewayCertificate, gatewayCa: `${one.certificate}\n${two.certificate}\n` };
+  expect(gatewayDifference(fixed, { fingerprints: shown(gatewayCertificate), gatewayCas: trusted(two, one) })).toEqual({
+    certificate: false,
+    ca: false,
+  });
+  for (const gatewayCas of [trusted(one), trusted(one, two, await testCa()), trusted(one, await testCa())]) {
+    expect(gatewayDifference(fixed, { fingerprints: shown(one.certificate), gatewayCas })).toEqual({
+      certificate: true,
+      ca: true,
+    });
+  }
+});
+
+function shown(pem: string): ReadonlyMap<string, string> {
+  return new Map([['gateway/gateway.pem', leafFingerprint(pem)]]);
+}
+
+function trusted(...cas: readonly TestCa[]): ReadonlySet<string> {
+  return new Set(cas.map(({ certificate: pem }) => leafFingerprint(pem)));
 }

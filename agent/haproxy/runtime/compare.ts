@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
+import { pemBlocks } from '../../../lib/pem.ts';
 import type { Op } from '../model/change.ts';
-import type { CertificateEntry, Desired, Link, PeerSlot, Slot } from '../model/desired.ts';
+import type { CertificateEntry, Desired, Fixed, Link, PeerSlot, Slot } from '../model/desired.ts';
 import { files, mapNames } from '../model/names.ts';
 import type { MapName } from '../model/names.ts';
 import { weight } from '../render/server-line.ts';
@@ -121,6 +122,18 @@ function fingerprint(certificate: CertificateEntry): string {
   let print = known.get(certificate);
   if (print === undefined) known.set(certificate, (print = leafFingerprint(certificate.pem)));
   return print;
+}
+
+/** What of the gateway's credentials a worker lacks. */
+export function gatewayDifference(
+  fixed: Pick<Fixed, 'gatewayCertificate' | 'gatewayCa'>,
+  { fingerprints, gatewayCas }: Pick<Observed, 'fingerprints' | 'gatewayCas'>,
+): { readonly certificate: boolean; readonly ca: boolean } {
+  const trusted = new Set(pemBlocks(fixed.gatewayCa).map(({ text }) => leafFingerprint(text)));
+  return {
+    certificate: fingerprints.get(files.gatewayCertificate) !== leafFingerprint(fixed.gatewayCertificate),
+    ca: trusted.size !== gatewayCas.size || [...trusted].some((one) => !gatewayCas.has(one)),
+  };
 }
 
 /** SHA-1 of a PEM's first certificate, as HAProxy writes it. */

@@ -32,6 +32,8 @@ export interface Observed {
   readonly fingerprints: ReadonlyMap<string, string>;
   /** Files of CAs that endpoints are verified by. */
   readonly authorities: ReadonlySet<string>;
+  /** SHA-1 fingerprints of the CAs that gateways are verified by. */
+  readonly gatewayCas: ReadonlySet<string>;
 }
 
 /** Asks a worker for everything. @throws HG5003 where it does not answer. */
@@ -43,13 +45,16 @@ export async function observe(client: RuntimeClient): Promise<Observed> {
     query(`show ssl crt-list ${files.crtList}`),
     query('show ssl cert'),
     query('show ssl ca-file'),
+    query(`show ssl ca-file ${files.gatewayCa}`),
   ]);
   // A map that no rule of this configuration names is not loaded.
   const refused = replies.find(({ ok, text }) => !ok && !text.startsWith('Unknown map identifier'));
   if (refused !== undefined) {
     throw new HeadgateError('HG5003', `HAProxy refused ${refused.command.text}: ${refused.text}`);
   }
-  const [backends, servers, list, certificates, authorities] = replies.slice(mapNames.length).map(({ text }) => text);
+  const [backends, servers, list, certificates, authorities, gatewayCas] = replies
+    .slice(mapNames.length)
+    .map(({ text }) => text);
   const names = lines(certificates).filter((name) => !name.startsWith('*'));
   const details = await client.send(names.map((name) => query(`show ssl cert ${name}`)));
   return {
@@ -67,11 +72,16 @@ export async function observe(client: RuntimeClient): Promise<Observed> {
     ),
     fingerprints: new Map(
       names.flatMap((name, i): [string, string][] => {
-        const print = /^SHA1 FingerPrint: ([0-9A-F]{40})$/m.exec(details[i]?.text ?? '')?.[1];
+        const [print] = fingerprints(details[i]?.text);
         return print === undefined ? [] : [[name, print]];
       }),
     ),
+    gatewayCas: new Set(fingerprints(gatewayCas)),
   };
+}
+
+function fingerprints(text = ''): string[] {
+  return [...text.matchAll(/^SHA1 FingerPrint: ([0-9A-F]{40})$/gm)].map(([, print = '']) => print);
 }
 
 /** Asks a worker for its servers alone. @throws HG5003 where it does not answer. */

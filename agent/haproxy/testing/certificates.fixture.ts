@@ -22,7 +22,11 @@ export async function testCa(): Promise<TestCa> {
     name: 'CN=test ca',
     keys,
     signingAlgorithm: algorithm,
-    extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      // By these alone authorities of one name are told apart.
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
   });
   return {
     certificate: ca.toString('pem'),
@@ -35,7 +39,10 @@ export async function testCa(): Promise<TestCa> {
         signingKey: keys.privateKey,
         publicKey: own.publicKey,
         signingAlgorithm: algorithm,
-        extensions: [new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns', value })))],
+        extensions: [
+          new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns', value }))),
+          await x509.AuthorityKeyIdentifierExtension.create(keys.publicKey),
+        ],
       });
       const der = await webcrypto.subtle.exportKey('pkcs8', own.privateKey);
       const text =
