@@ -11,7 +11,7 @@ import { type Cover, coverBy, rivalEntries } from './host/cover.ts';
 import { offersFor } from './host/offers.ts';
 import { compare } from '../../lib/compare.ts';
 import { hostOwner } from './host/ownership.ts';
-import { isGranted, policiesFor, type TrafficPolicy } from './policy/attachment.ts';
+import { attachment, isGranted, policiesFor, type TrafficPolicy } from './policy/attachment.ts';
 import { encodeBackendSettings } from './policy/backend-settings.ts';
 import { type BareRoute, settlePassthrough } from './policy/passthrough.ts';
 import { reachOf, type SettledRoutes } from './policy/reach.ts';
@@ -46,7 +46,11 @@ export function compileHost(state: FleetState, index: FleetIndex, host: string):
     .sort((a, b) => compare(a.route.path, b.route.path) || a.route.pathType - b.route.pathType);
 
   const declaring = new Set(routes.flatMap(({ route }) => route.contributions.map(({ cluster }) => cluster)));
-  const bodies = new Bodies(state, host, namespace, routes, declaring, policiesFor(state, index, namespace));
+  // Those of other routes must not tell: a change of one compiles the hosts of its targets only.
+  const policies = policiesFor(state, index, namespace).filter((policy) =>
+    routes.some(({ identity }) => attachment(policy, identity) !== undefined),
+  );
+  const bodies = new Bodies(state, host, namespace, routes, declaring, policies);
   const recipients: string[] = [];
   const variants = new Map<string, Resource>();
   const common = bodies.forEntry(COMMON);

@@ -1,4 +1,5 @@
 import { claimCovers } from '../../lib/domain/host-name.ts';
+import { unreachable } from '../../lib/errors.ts';
 import type { TrafficPolicySpec } from '../../lib/policy/schemas.ts';
 import {
   BackendHealth,
@@ -167,14 +168,25 @@ export class FleetDraft {
   }
 
   /**
-   * Hosts whose result a policy may change. One at the hub that targets routes alone costs those: a change of one
-   * route's weights must not compile its whole namespace. A member's makes a body of its own for its entries, of
-   * every host in the namespace.
+   * Hosts whose result a policy may change: those of its targets. A change of one route's weights must not compile its
+   * whole namespace.
    */
-  #governed({ clusterScope, namespace, value: { targetRefs } }: CommittedPolicy<TrafficPolicySpec>): Iterable<string> {
-    if (clusterScope === undefined && targetRefs.every(({ kind }) => kind === 'Route'))
-      return targetRefs.map(({ name }) => routeTarget(name).host);
-    return this.#index.hostsOfNamespace(namespace);
+  *#governed({ namespace, value: { targetRefs } }: CommittedPolicy<TrafficPolicySpec>): Iterable<string> {
+    for (const { kind, name } of targetRefs) {
+      switch (kind) {
+        case 'Namespace':
+          yield* this.#index.hostsOfNamespace(namespace);
+          break;
+        case 'Ingress':
+          yield* this.#index.hostsOfIngress(namespace, name);
+          break;
+        case 'Route':
+          yield routeTarget(name).host;
+          break;
+        default:
+          unreachable(kind);
+      }
+    }
   }
 
   /** @param parts cluster, type and the parts of the name. */

@@ -133,6 +133,13 @@ export class IndexDraft {
     return this.#namespaces.get(namespace)?.values() ?? [];
   }
 
+  /** Of the Ingresses of one name, in whichever cluster. */
+  *hostsOfIngress(namespace: string, name: string): Iterable<string> {
+    for (const [use, host] of this.#namespaces.get(namespace)?.entries() ?? []) {
+      if (use.slice(use.indexOf('/') + 1) === `${namespace}/${name}/${host}`) yield host;
+    }
+  }
+
   hosts(): Iterable<string> {
     return this.#hosts.keys();
   }

@@ -88,113 +88,18 @@ test('a host that moves touches the old and the new; a removal touches what goes
   expect(fleet.index().hosts.has('news.example')).toBe(false);
 });
 
-test("a policy at the hub that targets routes alone touches their hosts, a member's its whole namespace", async () => {
+test.each([
+  [{ group: 'headgate.dev', kind: 'Route', name: 'cart.example/' }, ['cart.example']],
+  [{ group: 'networking.k8s.io', kind: 'Ingress', name: 'cart' }, ['cart.example']],
+  [{ group: '', kind: 'Namespace', name: 'shop' }, ['cart.example', 'shop.example']],
+])("a policy at the hub or of a member's touches the hosts of its target alone: %j", async (target, hosts) => {
   const { fleet, changes } = await open();
   await fleet.reached(
     await put(store, { ingresses: [{ cluster: 'eu', name: 'shop/cart', rules: ['cart.example/ Prefix web:80'] }] }),
   );
-  const spec = { targetRefs: [{ group: 'headgate.dev', kind: 'Route', name: 'cart.example/' }] };
-  const policy = { kind: 'TrafficPolicy', name: 'shop/cart', spec };
-  await fleet.reached(await put(store, { policies: [policy] }));
-  expect([...(changes.at(-1)?.touchedHosts ?? [])]).toEqual(['cart.example']);
-  await fleet.reached(await put(store, { policies: [{ ...policy, cluster: 'eu' }] }));
-  expect([...(changes.at(-1)?.touchedHosts ?? [])].sort()).toEqual(['cart.example', 'shop.example']);
-});
-
-test('a held removal goes on counting until the guard lets go', async () => {
-  const { fleet } = await open();
-  const key = keys.report('eu', 'ingress', 'blog/blog');
-  const held = keys.held('g1', 'eu', 'ingress', 'blog/blog');
-  const entry = await store.get(key);
-  const move = await store.transact({
-    operations: [
-      { kind: 'delete', key },
-      { kind: 'put', key: held, value: entry?.value ?? new Uint8Array() },
-    ],
-  });
-  await fleet.reached(move.committed ? move.revision : 0n);
-  expect(fleet.state().clusters.get('eu')?.ingresses.get('blog/blog')?.heldBy).toBe('g1');
-  const free = await store.transact({ operations: [{ kind: 'delete', key: held }] });
-  await fleet.reached(free.committed ? free.revision : 0n);
-  expect(fleet.state().clusters.get('eu')?.ingresses.has('blog/blog')).toBe(false);
-});
-
-test('a policy touches its namespace, a label every host, a cordon none', async () => {
-  const { fleet, changes } = await open();
-  const policy = {
-    kind: 'TrafficPolicy',
-    name: 'shop/p',
-    spec: { targetRefs: [{ group: '', kind: 'Namespace', name: 'shop' }] },
-  };
-  await fleet.reached(await put(store, { policies: [policy] }));
-  expect([...(changes.at(-1)?.touchedHosts ?? [])]).toEqual(['shop.example']);
-  await fleet.reached(await put(store, { policies: [{ kind: 'Cluster', name: 'eu', spec: { labels: { a: 'b' } } }] }));
-  expect(changes.at(-1)?.touchedHosts.size).toBe(2);
-  const cordoned = { kind: 'Cluster', name: 'eu', spec: { labels: { a: 'b' }, cordoned: true } };
-  await fleet.reached(await put(store, { policies: [cordoned] }));
-  expect(changes.at(-1)?.touchedHosts.size).toBe(0);
-  expect(changes.at(-1)?.clustersTouched).toBe(true);
-});
-
-test('a value that cannot be used is left out and stops nothing else', async () => {
-  const { fleet } = await open();
-  const commit = await store.transact({
-    operations: [
-      { kind: 'put', key: keys.report('eu', 'ingress', 'bad/bad'), value: Buffer.from('junk') },
-      { kind: 'put', key: keys.policy('TrafficPolicy', 'shop', 'bad'), value: Buffer.from([0xff, 0xff]) },
-      { kind: 'put', key: keys.owner('bad.example'), value: Buffer.from('{') },
-      { kind: 'put', key: keys.cluster('ap'), value: Buffer.from('{"name":"ap"}') },
-    ],
-  });
-  await fleet.reached(commit.committed ? commit.revision : 0n);
-  expect(fleet.state().members.has('ap')).toBe(true);
-  expect(fleet.state().owners.has('bad.example')).toBe(false);
-  expect(fleet.state().trafficPolicies.size).toBe(0);
-});
-
-test('staleness is published when it crosses a threshold that a policy names', async () => {
-  const spec = { onStale: { after: '60s', action: 'Drop' } };
-  await put(store, { policies: [{ kind: 'TrafficPolicy', name: 'ops/fleet', spec }] });
-  const { fleet, changes } = await open();
-  fleet.setStale('us', 59_000);
-  const next = new Promise<FleetChange>((resolve) => {
-    let first = true;
-    fleet.subscribe((change) => (first ? (first = false) : resolve(change)));
-  });
-  fleet.setStale('us', 61_000);
-  expect((await next).state.staleMs.get('us')).toBe(60_000);
-  expect(changes).toHaveLength(2);
-  expect(changes[1]?.clustersTouched).toBe(true);
-});
-
-test('a lost watch is answered by a new list, never by half a state', async () => {
-  // The real store behind a watch that breaks once after its first batch.
-  let watches = 0;
-  const breaking: Store = {
-    epoch: () => store.epoch(),
-    renewEpoch: () => store.renewEpoch(),
-    get: (key) => store.get(key),
-    range: (prefix) => store.range(prefix),
-    transact: (transaction) => store.transact(transaction),
-    lease: (ttl) => store.lease(ttl),
-    [Symbol.asyncDispose]: async () => undefined,
-    watch: async function* (prefix, from, signal) {
-      watches += 1;
-      for await (const batch of store.watch(prefix, from, signal)) {
-        if (watches === 1) throw new HeadgateError('HG4002', 'the watch was lost');
-        yield batch;
-      }
-    },
-  };
-  const { fleet, changes } = await open(breaking);
-  const revision = await put(store, {
-    ingresses: [{ cluster: 'us', name: 'shop/shop', rules: ['shop.example/ Prefix web:80'] }],
-  });
-  await fleet.reached(revision);
-  expect(fleet.state().clusters.get('us')?.ingresses.size).toBe(1);
-  for (const { state } of changes) expect(state.clusters.get('eu')?.ingresses.size).toBe(2);
-  expect(changes.at(-1)?.touchedHosts.has('blog.example')).toBe(true);
-  const after = await put(store, { owners: { 'x.example': 'shop' } });
-  await fleet.reached(after);
-  expect(watches).toBe(2);
+  const policy = { kind: 'TrafficPolicy', name: 'shop/cart', spec: { targetRefs: [target] } };
+  for (const written of [policy, { ...policy, cluster: 'eu' }]) {
+    await fleet.reached(await put(store, { policies: [written] }));
+    expect([...(changes.at(-1)?.touchedHosts ?? [])].sort()).toEqual(hosts);
+  }
 });
