@@ -143,11 +143,11 @@ test('a leader that is killed is followed within 15 s, and nothing is lost', asy
   const killed = await leader();
   const next = other(killed);
   const before = await term();
-  let isOver = false;
+  const over = new AbortController();
   const seen = new Set<number>();
   const watching = (async (): Promise<void> => {
     using client = new Connection(String(node.ready['http']));
-    while (!isOver) {
+    while (!over.signal.aborted) {
       seen.add((await client.get('web.example', '/')).status);
       await sleep(5);
     }
@@ -160,7 +160,7 @@ test('a leader that is killed is followed within 15 s, and nothing is lost', asy
   await live(connection, 'meanwhile');
   const wasLive = performance.now() - begun;
   await eu.api.waitFor(app('meanwhile'), (it) => addressesOf(it)[0] === '203.0.113.7');
-  isOver = true;
+  over.abort();
   await watching;
   expect(seen).toEqual(new Set([200]));
   expect(led).toBeLessThan(REACH_MS);

@@ -58,10 +58,10 @@ export class Troubles implements Disposable {
   /** The most telling first; what keeps the object from being in force comes before the rest. */
   of(key: string): readonly Finding[] {
     const here = [...this.#here(key)];
-    const told = new Set(here.map(({ code, field }) => `${code} ${field}`));
-    const hub = (this.#statuses.all.get(key)?.findings ?? []).filter(
-      ({ code, field }) => !told.has(`${code} ${field}`),
-    );
+    // What both found is told once, in the words of whoever looked closer.
+    const isKnown = ({ code, field }: Finding): boolean =>
+      here.some((one) => one.code === code && one.field.startsWith(field));
+    const hub = (this.#statuses.all.get(key)?.findings ?? []).filter((one) => !isKnown(one));
     const all = [...here, ...hub, ...this.#fromNodes(key)].map(plain);
     return all.sort((a, b) => Number(a.accepted) - Number(b.accepted));
   }
