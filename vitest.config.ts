@@ -11,7 +11,7 @@ export default defineConfig({
       'deploy/**/*.test.ts',
       'test/**/*.test.ts',
     ],
-    exclude: ['**/node_modules/**', 'test/long/**', 'test/kube/**'],
+    exclude: ['**/node_modules/**', 'test/long/**', 'test/kube/**', 'test/etcd/**'],
     isolate: false,
     pool: 'forks',
     testTimeout: 30_000,
