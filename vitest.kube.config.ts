@@ -12,6 +12,6 @@ config['test'] = {
   ...config['test'],
   hookTimeout: 180_000,
   include: ['test/kube/**/*.test.ts'],
-  exclude: oldEtcd ? [] : ['test/kube/**/*.etcd-3.4.test.ts'],
+  exclude: ['test/kube/long/**', ...(oldEtcd ? [] : ['test/kube/**/*.etcd-3.4.test.ts'])],
 };
 export default config;
