@@ -19,6 +19,7 @@ import type { HaproxyState } from './process/state-file.ts';
 import { MASTER_SOCKET } from './process/stop.ts';
 import { reviveServer, setCertificate, setGatewayCa } from './render/commands.ts';
 import { renderFile, renderFiles } from './render/files.ts';
+import { poolNameOf } from './render/reuse.ts';
 import { RuntimeClient } from './runtime/client.ts';
 import { compare, gatewayDifference } from './runtime/compare.ts';
 import { Executor } from './runtime/executor.ts';
@@ -463,6 +464,7 @@ export class Mirror {
       if (await this.process.isServed(table)) {
         this.#worker = table.worker;
         this.executor.slowMaps = hasSlowMaps(this.process.version);
+        this.executor.poolName = poolNameOf(this.process.version);
         this.#client.reset();
         this.executor.takeOver([]);
         return;

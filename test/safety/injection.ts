@@ -126,7 +126,7 @@ function newChange(planner: Planner, upserts: readonly Resource[]): Change {
 }
 
 function faultsOfChange(change: Change): string[] {
-  const commands = commandsFor(change.ops).map(({ command }) => command);
+  const commands = commandsFor(change.ops, 'sni').map(({ command }) => command);
   try {
     return faultsOfCommands(commands.map(encodeCommand).join(''), commands.length);
   } catch (error) {

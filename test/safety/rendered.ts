@@ -27,6 +27,7 @@ const mapLines: Readonly<Record<string, RegExp>> = {
   response: /^s\d{4} [1-9]\d{0,7}$/,
   tunnel: /^s\d{4} [1-9]\d{0,7}$/,
   queue: /^s\d{4} [1-9]\d{0,6}$/,
+  kept: /^s\d{4} 1$/,
   regex: new RegExp(String.raw`^(?:[0-9a-f]{12}\.[0-9a-v]|[0-3][0-7]${ID}${PATH}) ${ROUTE}$`),
 };
 

@@ -60,7 +60,7 @@ export const PASSED_MARK = '~>';
  * wildcard: what follows `*.` → host id. sticky: cluster tag `.` route id → backend; gateway: route id → own
  * slot; peer: client certificate's CN → cluster; tag: peer slot → cluster tag; passthrough: SNI → backend; response,
  * tunnel: slot → milliseconds, queue: slot → requests that may wait for each endpoint; asked by slots of profiles that
- * have such.
+ * have such. kept: slots that send every request over pooled connections.
  */
 export const mapNames = [
   'host',
@@ -74,6 +74,7 @@ export const mapNames = [
   'response',
   'tunnel',
   'queue',
+  'kept',
   'regex',
   ...regexBuckets,
 ] as const;

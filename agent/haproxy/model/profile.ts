@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { z } from 'zod';
 import {
   Algorithm,
+  BackendProtocol,
   BackendSettings,
   CheckType,
   type HealthCheck,
@@ -92,6 +93,11 @@ export function profileOf(settings: BackendSettings): Profile {
     cookie: settings.endpointCookie,
     timed: timeouts !== undefined && (timeouts.responseMs > 0n || timeouts.tunnelMs > 0n),
   };
+}
+
+/** Whether every request goes over pooled connections: TLS and HTTP/2 are too dear, or unable, to be opened for one. */
+export function keepsAll({ tls, protocol }: BackendSettings): boolean {
+  return tls !== undefined || protocol === BackendProtocol.HTTP2;
 }
 
 export const DEFAULT_PROFILE: Profile = profileOf(DEFAULT_SETTINGS);

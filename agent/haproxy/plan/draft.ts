@@ -16,6 +16,7 @@ const setPhase: Readonly<Record<MapName, number>> = {
   response: 3,
   tunnel: 3,
   queue: 3,
+  kept: 3,
   sticky: 4,
   path: 5,
   host: 6,
@@ -36,6 +37,7 @@ const deletePhase: Readonly<Record<MapName, number>> = {
   response: 10,
   tunnel: 10,
   queue: 10,
+  kept: 10,
 };
 
 function inBuckets(at: number): Record<RegexBucket, number> {

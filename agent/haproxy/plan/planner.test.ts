@@ -28,7 +28,7 @@ function planned(upserts: Resource[] = all, backends: ReadonlyMap<string, number
 }
 
 const kinds = ({ ops }: Change): string[] => ops.map(({ op }) => ('map' in op ? `${op.kind} ${op.map}` : op.kind));
-const texts = ({ ops }: Change): string[] => commandsFor(ops).map(({ command }) => command.text);
+const texts = ({ ops }: Change): string[] => commandsFor(ops, 'sni').map(({ command }) => command.text);
 const maps = (desired: Desired): Record<string, string> =>
   Object.fromEntries(Object.entries(desired.maps).map(([name, map]) => [name, map.text()]));
 

@@ -32,7 +32,7 @@ test.each<[string, Settings, readonly (string | RegExp)[]]>([
   [
     'retries',
     { retries: { attempts: 3, on: [RetryOn.GATEWAY_ERROR, RetryOn.RESPONSE_TIMEOUT] } },
-    ['  retries 3\n', 'retry-on conn-failure 502 503 504 response-timeout', 'disable-l7-retry'],
+    ['  retries 3\n', 'retry-on conn-failure empty-response 502 503 504 response-timeout', 'disable-l7-retry'],
   ],
   ['least connections', { balance: { algorithm: Algorithm.LEAST_CONNECTIONS } }, ['balance leastconn']],
   ['random', { balance: { algorithm: Algorithm.RANDOM } }, ['balance random(2)', / id \d+ /]],
@@ -85,7 +85,7 @@ test('what goes through as TLS has a profile of its own, and servers that are ch
     'tcp-request content reject if { var(txn.queue) -m found } { avg_queue,sub(txn.queue) ge 0 }',
   ]);
   const server = { name: 'e-1', address: '10.0.0.1', port: 80, state: 'ready' } as const;
-  expect(serverLine(server, { kind: 'endpoint', settings })).toBe(
+  expect(serverLine(server, { kind: 'endpoint', settings }, 'sni')).toBe(
     '10.0.0.1:80 weight 1 check inter 2000ms fastinter 500ms downinter 500ms fall 2 rise 1 ' +
       'observe layer4 error-limit 1 on-error mark-down maxconn 2 maxqueue 3',
   );
@@ -104,7 +104,7 @@ test('other settings are another slot, which stands before the route turns to it
   ]);
   expect(change.reload).toBeUndefined();
   expect(
-    commandsFor(change.ops)
+    commandsFor(change.ops, 'sni')
       .map(({ command }) => command.text)
       .join('\n'),
   ).toContain('maxconn 2');

@@ -1,7 +1,7 @@
 import { authorityFile, mapNames, peerSlotName, slotName, type MapName } from '../model/names.ts';
 import { MapTable } from '../model/map-table.ts';
 import type { CertificateEntry, Desired, Link, PeerSlot, Server, Slot } from '../model/desired.ts';
-import { DEFAULT_SETTINGS, type Profile } from '../model/profile.ts';
+import { DEFAULT_SETTINGS, keepsAll, type Profile } from '../model/profile.ts';
 import type { BackendSettings } from '../../../proto/gen/headgate/v1/configured.ts';
 import type { Op } from '../model/change.ts';
 import type { ResourceKey } from '../../../lib/sync/index.ts';
@@ -65,6 +65,7 @@ export class DesiredState implements Desired {
     const { responseMs = 0n, tunnelMs = 0n } = slot.profile.timed ? (settings.timeouts ?? {}) : {};
     if (responseMs > 0n) this.put(draft, 'response', slot.name, String(responseMs), owner);
     if (tunnelMs > 0n) this.put(draft, 'tunnel', slot.name, String(tunnelMs), owner);
+    if (keepsAll(settings)) this.put(draft, 'kept', slot.name, '1', owner);
     if (slot.profile.queued) this.put(draft, 'queue', slot.name, String(settings.limits?.queue ?? 0), owner);
   }
 
@@ -72,7 +73,8 @@ export class DesiredState implements Desired {
     this.setSlotServers(draft, place, new Map(), owner);
     const slot = at(this.slots, place);
     this.slots[place] = { ...slot, backend: undefined, settings: DEFAULT_SETTINGS };
-    for (const map of ['response', 'tunnel', 'queue'] as const) this.put(draft, map, slot.name, undefined, owner);
+    for (const map of ['response', 'tunnel', 'queue', 'kept'] as const)
+      this.put(draft, map, slot.name, undefined, owner);
     draft.add({ kind: 'freed', backend: slot.name, owner: backend }, owner);
   }
 

@@ -3,6 +3,7 @@ import { files, NOTHING, sockets } from '../model/names.ts';
 import { entry } from './entry.ts';
 import { gateway } from './gateway.ts';
 import { indent } from './indent.ts';
+import { poolNameLines } from './reuse.ts';
 
 /** Everything but the pools: process settings, defaults, frontends. It changes only with the agent's flags. */
 export function baseFile(fixed: Fixed): string {
@@ -22,6 +23,7 @@ export function baseFile(fixed: Fixed): string {
       'ssl-default-bind-options ssl-min-ver TLSv1.2',
       'ssl-default-server-options ssl-min-ver TLSv1.2',
     ]),
+    ...poolNameLines,
     'defaults',
     ...indent([
       'mode http',

@@ -5,6 +5,7 @@ import type { CertificateEntry, Link, Server } from '../model/desired.ts';
 import { files, mapFile, type MapName } from '../model/names.ts';
 import { cliArgument, mapLine } from './escape.ts';
 import { crtListLine } from './pools.ts';
+import type { PoolName } from './reuse.ts';
 import { hasCheck, serverLine, weight } from './server-line.ts';
 
 /** One line for the runtime API, with its payload if it has one. */
@@ -78,11 +79,11 @@ export function preparedVersion(reply: string): number | undefined {
 }
 
 /** A dynamic server starts in maintenance, without health checks. */
-function addServer(backend: string, server: Server, link: Link): Command[] {
+function addServer(backend: string, server: Server, link: Link, poolName: PoolName): Command[] {
   const target = `${backend}/${server.name}`;
   const cookie = link.kind === 'endpoint' && link.settings.endpointCookie && !link.settings.passthrough;
   return [
-    command(`add server ${target} ${serverLine(server, link)}`, /^New server registered\.$/),
+    command(`add server ${target} ${serverLine(server, link, poolName)}`, /^New server registered\.$/),
     // HAProxy 2.6 gives a new server no cookie of its own accord; nothing changes for those that have theirs.
     ...(cookie ? [command(`enable dynamic-cookie backend ${backend}`)] : []),
     ...(hasCheck(link) ? [command(`enable health ${target}`)] : []),
@@ -156,14 +157,14 @@ export function setGatewayCa(pem: string): Command[] {
  * The commands of one op. A removed server is put into maintenance only: whoever runs the commands deletes it
  * (`deleteServer`) when its streams have ended, and sets it ready again where it is added back before that.
  */
-export function commandsForOp(op: Op): Command[] {
+export function commandsForOp(op: Op, poolName: PoolName): Command[] {
   switch (op.kind) {
     case 'map-set':
       return op.isNew ? addMapEntries(op.map, [[op.key, op.value]]) : [setMapEntry(op.map, op.key, op.value)];
     case 'map-delete':
       return [deleteMapEntry(op.map, op.key)];
     case 'server-add':
-      return addServer(op.backend, op.server, op.link);
+      return addServer(op.backend, op.server, op.link, poolName);
     case 'server-state':
       return [weighServer(op.backend, op.server)];
     case 'server-remove':
@@ -187,12 +188,12 @@ export function commandsForOp(op: Op): Command[] {
 }
 
 /** The commands of a change, in order. New entries of one map and one resource share commands. */
-export function commandsFor(ops: readonly OwnedOp[]): OwnedCommand[] {
+export function commandsFor(ops: readonly OwnedOp[], poolName: PoolName): OwnedCommand[] {
   const commands: OwnedCommand[] = [];
   for (let i = 0; i < ops.length; i++) {
     const { op, resource } = ops[i] as OwnedOp;
     if (op.kind !== 'map-set' || !op.isNew) {
-      for (const command of commandsForOp(op)) commands.push({ command, resource });
+      for (const command of commandsForOp(op, poolName)) commands.push({ command, resource });
       continue;
     }
     const entries: [string, string][] = [[op.key, op.value]];

@@ -2,6 +2,7 @@ import type { Fixed } from '../model/desired.ts';
 import { files, sockets } from '../model/names.ts';
 import { bind } from './bind.ts';
 import { indent } from './indent.ts';
+import { nameFresh } from './reuse.ts';
 import { answers, forwarding, framing } from './rules/headers.ts';
 import { loops } from './rules/loops.ts';
 import { normalForm, plainPath } from './rules/normal-form.ts';
@@ -26,6 +27,7 @@ export function entry({ cluster, listeners }: Pick<Fixed, 'cluster' | 'listeners
     ...(hops ? clientBehindHops : []),
     ...framing,
     ...loops,
+    nameFresh,
     ...plainPath,
     ...findRoute,
     ...(hops ? forwardingBehindHops : forwarding),

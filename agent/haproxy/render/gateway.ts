@@ -2,6 +2,7 @@ import type { Fixed } from '../model/desired.ts';
 import { CLIENT_HEADER, files, mapFile, NOTHING, PROBE_PATH, ROUTE_HEADER } from '../model/names.ts';
 import { bind } from './bind.ts';
 import { indent } from './indent.ts';
+import { nameFresh } from './reuse.ts';
 import { declinedOverHttp2, upgradeOverHttp2 } from './rules/headers.ts';
 
 /**
@@ -29,6 +30,7 @@ export function gateway({ listeners }: Pick<Fixed, 'listeners'>): string[] {
       // For logs and hashes by source here, and for what is told to pods of the connection.
       `http-request set-src req.hdr_ip(${CLIENT_HEADER}) if { req.hdr_ip(${CLIENT_HEADER}) -m found }`,
       'http-request del-header x-headgate- -m beg',
+      nameFresh,
       'use_backend %[var(txn.slot)] if { var(txn.slot),nbsrv gt 0 } or { stopping } { var(txn.slot) -m found }',
       `default_backend ${NOTHING}`,
     ]),

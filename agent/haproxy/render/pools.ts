@@ -5,12 +5,13 @@ import { chooseProtocol } from './hop.ts';
 import { indent } from './indent.ts';
 import { ROUTE_ID } from './rules/splitting.ts';
 import { profileLines } from './profile.ts';
+import { POOL_NAME_VARIABLE } from './reuse.ts';
 import { serverLine } from './server-line.ts';
 
 function servers(of: ReadonlyMap<string, Server>, link: Link): string[] {
   return [...of.values()]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map((server) => `  server ${server.name} ${serverLine(server, link)}`);
+    .map((server) => `  server ${server.name} ${serverLine(server, link, POOL_NAME_VARIABLE)}`);
 }
 
 export function slotsFile(slots: readonly Slot[], cookieKey: string): string {

@@ -3,6 +3,7 @@ import { mapFile } from '../model/names.ts';
 import type { Profile, RetryCause } from '../model/profile.ts';
 import { logFormatLiteral, word } from './escape.ts';
 import { healthRequest, SERVING } from './grpc-check.ts';
+import { freshLines } from './reuse.ts';
 
 /** Cookie that names an endpoint. */
 const ENDPOINT_COOKIE = 'headgate-endpoint';
@@ -28,7 +29,7 @@ export function profileLines(profile: Profile, cookieKey: string): string[] {
       ['connect', connectTimeout] as const,
       ['queue', queueTimeout] as const,
     ].flatMap(([name, ms]) => (ms > 0 ? [`timeout ${name} ${ms}ms`] : [])),
-    ...retryLines(profile.retries),
+    ...(mode === 'http' ? [...retryLines(profile.retries), ...freshLines] : []),
     ...(cookie
       ? [`cookie ${ENDPOINT_COOKIE} insert indirect nocache httponly dynamic`, `dynamic-cookie-key ${word(cookieKey)}`]
       : []),
@@ -93,17 +94,11 @@ function checkLines(check: Profile['check']): string[] {
   }
 }
 
-/** What has been sent is sent again only where the method is safe (RFC 9110, 9.2.1). */
+/** What has been sent is sent again only where it did not have to be fresh. */
 function retryLines(retries: Profile['retries']): string[] {
-  if (retries === undefined) return [];
-  const { attempts, on } = retries;
+  const on = new Set<RetryCause>(['empty-response', ...(retries?.on ?? [])]);
   return [
-    `retries ${attempts}`,
-    ...(on.length === 0
-      ? []
-      : [
-          `retry-on conn-failure ${on.map((one) => causes[one]).join(' ')}`,
-          'http-request disable-l7-retry if !{ method GET HEAD OPTIONS TRACE }',
-        ]),
+    ...(retries === undefined ? [] : [`retries ${retries.attempts}`]),
+    `retry-on conn-failure ${[...on].map((one) => causes[one]).join(' ')}`,
   ];
 }

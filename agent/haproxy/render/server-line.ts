@@ -9,12 +9,11 @@ import { hostPort } from '../model/address.ts';
 import type { Link, Server } from '../model/desired.ts';
 import { authorityFile } from '../model/names.ts';
 import { hopTls } from './hop.ts';
+import { endpointPool, POOL, type POOL_NAME_VARIABLE, type PoolName } from './reuse.ts';
 
 /** Milliseconds between checks; of a server that failed one, or that a failed connection took out. */
 const INTERVAL = 2_000;
 const FAST_INTERVAL = 500;
-/** Idle connections are kept. HAProxy 2.6 gives an added server neither of its defaults, and so no pool. */
-const POOL = 'pool-max-conn -1 pool-purge-delay 5s';
 /** A server without checks that outliers may take out is only ever checked to bring it back. */
 const SELDOM = 3_600_000;
 
@@ -22,8 +21,11 @@ const SELDOM = 3_600_000;
  * Address and full option list of a server, the same words in a file and in `add server`, which inherits
  * nothing. Draining is weight 0, which both know. Every word is ours, a number, or a host name that was checked.
  */
-export function serverLine(server: Server, link: Link): string {
-  const options = link.kind === 'gateway' ? gatewayOptions(link.serverName) : endpointOptions(link.settings);
+export function serverLine(server: Server, link: Link, poolName: PoolName | typeof POOL_NAME_VARIABLE): string {
+  const options =
+    link.kind === 'gateway'
+      ? gatewayOptions(link.serverName)
+      : [...endpointPool(link.settings, poolName), ...endpointOptions(link.settings)];
   const id = link.kind === 'endpoint' && isHashed(link.settings) && server.id !== undefined ? [`id ${server.id}`] : [];
   return [hostPort(server), ...id, `weight ${weight(server)}`, ...options].join(' ');
 }

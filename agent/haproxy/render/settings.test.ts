@@ -13,6 +13,7 @@ import { checkSettings } from '../plan/settings.ts';
 import { probeHaproxy } from '../process/probe.ts';
 import { haproxyBinary } from '../testing/rig.fixture.ts';
 import { slotsFile } from './pools.ts';
+import { poolNameLines } from './reuse.ts';
 
 const ms = fc.bigInt({ min: 0n, max: 86_400_000n });
 const optional = <T>(one: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(one, { nil: undefined });
@@ -106,9 +107,10 @@ test('whatever settings pass the check, HAProxy takes all their slots, and nothi
   const folder = await mkdtemp(join(tmpdir(), 'headgate-settings-'));
   try {
     await mkdir(join(folder, 'maps'));
-    for (const map of ['response', 'tunnel', 'queue'] as const) await writeFile(join(folder, mapFile(map)), '');
+    for (const map of ['response', 'tunnel', 'queue', 'kept'] as const) await writeFile(join(folder, mapFile(map)), '');
     const head = [
       'global',
+      ...poolNameLines,
       'defaults',
       '  mode http',
       '  timeout connect 1s',

@@ -2,6 +2,7 @@ import type { Clock } from '../../../lib/clock.ts';
 import type { Op, OwnedOp } from '../model/change.ts';
 import { commandsFor, deleteServer, setServerState, shutdownSessions, weighServer } from '../render/commands.ts';
 import type { OwnedCommand } from '../render/commands.ts';
+import type { PoolName } from '../render/reuse.ts';
 import type { ResourceKey } from '../../../lib/sync/index.ts';
 import type { Desired } from '../model/desired.ts';
 import type { RuntimeClient } from './client.ts';
@@ -39,6 +40,8 @@ export class Executor {
   readonly #desired: Pick<Desired, 'maps'>;
   /** Long maps are slow to change: they are then replaced by what they should hold. */
   slowMaps = false;
+  /** What the worker calls the option. */
+  poolName: PoolName = 'sni';
 
   constructor(client: RuntimeClient, clock: Clock, desired: Pick<Desired, 'maps'>) {
     this.#client = client;
@@ -125,10 +128,13 @@ export class Executor {
         ordinary.push(owned);
         continue;
       }
-      commands.push(...commandsFor(ordinary), ...back.map((command) => ({ command, resource: owned.resource })));
+      commands.push(
+        ...commandsFor(ordinary, this.poolName),
+        ...back.map((command) => ({ command, resource: owned.resource })),
+      );
       ordinary = [];
     }
-    commands.push(...commandsFor(ordinary));
+    commands.push(...commandsFor(ordinary, this.poolName));
     return commands;
   }
 

@@ -15,10 +15,11 @@ const PATIENCE = 2_000;
 
 /** What of a change old workers are to follow, as they are to be told it. */
 export function followed(ops: readonly OwnedOp[]): readonly string[] {
+  // No servers are among them.
   return ops
     .map(({ op }) => op)
     .filter((op) => isFollowed(op))
-    .flatMap((op) => commandsForOp(op))
+    .flatMap((op) => commandsForOp(op, 'sni'))
     .map((command) => encodeCommand(command));
 }
 

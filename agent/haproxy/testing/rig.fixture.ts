@@ -16,6 +16,7 @@ import { combinedPem } from '../model/pem.ts';
 import { Planner } from '../plan/planner.ts';
 import { type Command, commandsFor, deleteServer } from '../render/commands.ts';
 import { renderFiles } from '../render/files.ts';
+import { poolNameOf } from '../render/reuse.ts';
 import type { TestCa } from './certificates.fixture.ts';
 
 export const haproxyBinary = process.env['HEADGATE_TEST_HAPROXY'] ?? 'haproxy';
@@ -90,6 +91,7 @@ export class Rig implements AsyncDisposable {
   readonly fixed: Fixed;
   readonly folder: string;
   readonly #process: ChildProcess;
+  #version = '';
 
   private constructor(planner: Planner, fixed: Fixed, folder: string, process: ChildProcess) {
     this.planner = planner;
@@ -141,8 +143,8 @@ export class Rig implements AsyncDisposable {
     const rig = new Rig(planner, fixed, folder, child);
     for (let tries = 0; ; tries++) {
       if (child.exitCode !== null) throw new Error(`HAProxy ended: ${errors}`);
-      const info = await rig.cli('show version').catch(() => '');
-      if (info !== '') return rig;
+      rig.#version = await rig.cli('show version').catch(() => '');
+      if (rig.#version !== '') return rig;
       if (tries > 500) throw new Error(`HAProxy does not answer: ${errors}`);
       await sleep(10);
     }
@@ -184,7 +186,7 @@ export class Rig implements AsyncDisposable {
   /** Brings a delta live by runtime commands alone. */
   async apply(delta: ResourceDelta): Promise<Change> {
     const change = this.planner.apply(delta);
-    for (const { command } of commandsFor(change.ops)) await this.run(command);
+    for (const { command } of commandsFor(change.ops, poolNameOf(this.#version))) await this.run(command);
     for (const { op } of change.ops) {
       if (op.kind === 'server-remove') await this.run(deleteServer(op.backend, op.server.name));
     }

@@ -32,7 +32,7 @@ const trafficFields: Readonly<Record<string, string>> = {
   retries: 'Further attempts of a request that failed.',
   'retries.attempts': 'After the first one, each at another endpoint where there is one. 0: none. Default 2.',
   'retries.on':
-    'What is tried again beside a connection that failed, for safe methods only: EmptyResponse, ResponseTimeout, GatewayError.',
+    'What is tried again beside a connection that failed, for safe methods only: EmptyResponse (always), ResponseTimeout, GatewayError.',
   balance: 'Which endpoint of a cluster gets a request.',
   'balance.algorithm': 'RoundRobin (the default), LeastConnections, Random, or Hash, which needs the field hash.',
   'balance.hash': 'What algorithm Hash looks at, consistently: exactly one of header, cookie and source.',
