@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Gauge } from 'prom-client';
+import { aborted } from '../../lib/aborted.ts';
 import type { KubernetesClient, ObjectName } from '../../lib/kubernetes/index.ts';
 import type { AgentContext } from '../context.ts';
 import { Election, type Term } from './kubernetes/lease/election.ts';
@@ -63,9 +64,4 @@ async function serveTerm(
   const speaker = { count: number, instance: `${instance}/${number}` };
   await speakForCluster({ ...context, signal, resources, keep }, { agent, ledger, seen, speaker, isHeld });
   await Promise.all(work);
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

@@ -1,3 +1,4 @@
+import { aborted } from '../../lib/aborted.ts';
 import { formatAddress } from '../../lib/config/address.ts';
 import type { RpcConnection } from '../../lib/rpc/index.ts';
 import type { Speaker } from '../../lib/sync/index.ts';
@@ -32,8 +33,10 @@ export async function speakForCluster(
 ): Promise<string | undefined> {
   const { options, identity, clock, log, link, signal, keep } = context;
   let hub: RpcConnection | undefined;
+  // An agent that ends before it has listed everything has nothing to say.
+  const listed = Promise.race([agent.listed, aborted(signal)]);
   const reportAndConfigure = async (): Promise<void> => {
-    await agent.listed;
+    await listed;
     await runUplink({
       addresses: options.hubs.map(formatAddress),
       tls: () => identity.current().control,
@@ -57,7 +60,11 @@ export async function speakForCluster(
   const { kubernetes: client } = context;
   if (client !== undefined && options.publish !== undefined) {
     const { publish, node: instance } = options;
-    keep(writeObjects({ client, agent, seen, publish, instance, isHeld, clock, log }, signal));
+    keep(
+      listed.then(
+        async () => await writeObjects({ client, agent, seen, publish, instance, isHeld, clock, log }, signal),
+      ),
+    );
   }
   if (options.listenNodes === undefined) return undefined;
 

@@ -12,7 +12,7 @@ import { Troubles } from './status/troubles.ts';
 
 export interface WriteObjectsOptions {
   readonly client: KubernetesClient;
-  readonly agent: Pick<ClusterAgent, 'up' | 'statuses' | 'listed'>;
+  readonly agent: Pick<ClusterAgent, 'up' | 'statuses'>;
   readonly seen: SeenObjects;
   readonly publish: PublishOptions;
   /** This process, for Events. */
@@ -22,11 +22,12 @@ export interface WriteObjectsOptions {
   readonly log: Log;
 }
 
-/** All that is written into the cluster: statuses and Events. Resolves when the signal aborts. */
+/**
+ * All that is written into the cluster: statuses and Events. Resolves when the signal aborts. To be called once the source
+ * has listed everything: before that no Ingress is known to be of another class.
+ */
 export async function writeObjects(options: WriteObjectsOptions, signal: AbortSignal): Promise<void> {
   const { client, agent, seen, publish, instance, isHeld, clock, log } = options;
-  // Before everything is listed no Ingress is known to be of another class.
-  await agent.listed;
   using troubles = new Troubles(agent.up, agent.statuses);
   const recorder = new EventRecorder({ client, instance, isHeld, clock, log });
   const events = new TroubleEvents(seen, troubles, recorder, clock);
