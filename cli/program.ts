@@ -7,6 +7,7 @@ import type { GetFlags } from './commands/get.ts';
 import type { FileFlags } from './commands/apply.ts';
 import { globals } from './globals.ts';
 import { formats } from './output.ts';
+import { withStoreOptions } from './store-options.ts';
 
 /**
  * The whole command line. A command's module is loaded when the command runs, so that `--help` and completion
@@ -43,11 +44,13 @@ function longRunning(program: Command): void {
     .option('--keep', 'keep the folder afterwards')
     .action(async (flags: DemoFlags) => (await import('./commands/demo.ts')).demo(flags));
 
-  program
-    .command('hub')
-    .description('run the control plane')
-    .option('--data <dir>', 'folder of the store, private to this user')
-    .option('--store <store>', 'embedded, or etcd:URL[,URL]', 'embedded')
+  withStoreOptions(
+    program
+      .command('hub')
+      .description('run the control plane')
+      .option('--data <dir>', 'folder of the store and of admin.yaml, private to this user'),
+  )
+    .option('--kek-file <file>', 'key that seals the private keys, 32 bytes in base64; default: kek.key in --data')
     .option('--grpc <address>', 'where agents connect', '127.0.0.1:7443')
     .option('--http <address>', 'API', '127.0.0.1:7480')
     .option('--policies <source>', 'kubernetes: custom resources of the cluster that the hub runs in are policies too')
@@ -251,12 +254,14 @@ function local(program: Command): void {
     .action(async (flags: { haproxy: string; output?: string }, command: Command) =>
       (await import('./commands/check.ts')).check(flags, globals(command)),
     );
-  program
-    .command('store')
-    .description('the store of a hub that does not run')
-    .command('epoch')
-    .description('begin a new epoch after a backup was put back, so that agents take it')
-    .option('--data <dir>', 'data folder of the hub')
+  withStoreOptions(
+    program
+      .command('store')
+      .description('the store, without a hub')
+      .command('epoch')
+      .description('begin a new epoch after a backup was put back, so that agents take it')
+      .option('--data <dir>', 'data folder of the hub with the embedded store, which must not run'),
+  )
     .option('--new', 'begin a new epoch')
     .action(async (flags: unknown) => (await import('./commands/store.ts')).storeEpoch(flags));
   program

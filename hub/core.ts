@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { Registry } from 'prom-client';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
@@ -8,6 +7,7 @@ import type { Lifetimes } from '../lib/identity/authority.ts';
 import { HubAuthority } from './certificates/hub-authority.ts';
 import { Revocations } from './certificates/revocations.ts';
 import { ServiceAccountTokens } from './certificates/service-account-tokens.ts';
+import { KeyEncryptionKey } from './certificates/seal.ts';
 import { Tokens } from './certificates/tokens.ts';
 import { Compiler } from './compile/compiler.ts';
 import { Distributor } from './distribute/distributor.ts';
@@ -15,7 +15,7 @@ import { Fleet } from './fleet/fleet.ts';
 import { PresenceRegister } from './presence.ts';
 import { liveView } from './live-view.ts';
 import { type HubMetrics, registerHubMetrics } from './metrics/hub-metrics.ts';
-import { openEmbeddedStore } from './store/embedded.ts';
+import { openStore, type StoreChoice } from './store/open-store.ts';
 import type { Store } from './store/store.ts';
 import type { HubView } from './view.ts';
 
@@ -37,22 +37,32 @@ export interface HubCore {
   readonly log: Log;
 }
 
+export interface CoreOptions {
+  readonly store: StoreChoice;
+  /** The key-encryption key; made beside a new embedded store. */
+  readonly kekFile: string;
+  /** Of the certificates that it issues; the usual ones unless given. */
+  readonly lifetimes?: Lifetimes;
+}
+
 /**
  * Loads the store and joins what works on it: fleet → compiler → distributor.
  *
  * @param stack takes what must be ended, in order.
- * @throws HeadgateError HG2003 data folder, HG4003 damaged store
+ * @throws HeadgateError HG2003 data folder or key, HG4003 damaged store, and as openStore does
  */
 export async function openCore(
-  { data, lifetimes }: { readonly data: string; readonly lifetimes?: Lifetimes },
+  { store: choice, kekFile, lifetimes }: CoreOptions,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
   stack: AsyncDisposableStack,
 ): Promise<HubCore> {
-  const store = stack.use(await openEmbeddedStore({ folder: data, clock, log }));
+  // On etcd it is not made: two hubs would make two.
+  if (choice.kind === 'etcd') await KeyEncryptionKey.read(kekFile);
+  const store = stack.use(await openStore(choice, { clock, log }));
   const authority = stack.use(
     await HubAuthority.open({
       store,
-      kekFile: join(data, 'kek.key'),
+      kekFile,
       clock,
       log,
       ...(lifetimes === undefined ? {} : { lifetimes }),

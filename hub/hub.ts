@@ -1,21 +1,20 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Address } from '../lib/config/address.ts';
 import { assertFree } from '../lib/config/listen.ts';
-import type { Lifetimes } from '../lib/identity/authority.ts';
 import type { Log } from '../lib/log.ts';
 import { makeFolder } from '../lib/make-folder.ts';
 import { keepAdminFile } from './admin-file.ts';
 import { Audit } from './api/audit.ts';
 import type { OperatorToken } from './api/operator-tokens.ts';
-import { openCore } from './core.ts';
+import { type CoreOptions, openCore } from './core.ts';
 import { PolicyWriter } from './api/write/policy-writer.ts';
 import { type HubCluster, runHubResources } from './kubernetes/run-hub-resources.ts';
 import { runOwnership } from './ingest/ownership/ownership.ts';
 import { serveAgents, serveOperators, serveOps } from './servers.ts';
 import { watchSilence } from './silence.ts';
 
-export interface HubOptions {
-  /** Folder of the store, the key-encryption key and admin.yaml; made where it is missing. */
+export interface HubOptions extends CoreOptions {
+  /** Folder of admin.yaml; made where it is missing. */
   readonly data: string;
   readonly grpc: Address;
   readonly http: Address;
@@ -24,8 +23,6 @@ export interface HubOptions {
   readonly tokens: readonly OperatorToken[];
   /** Whose custom resources are policies of the hub's; none unless given. */
   readonly policies?: HubCluster | undefined;
-  /** Of the certificates that it issues; the usual ones unless given. */
-  readonly lifetimes?: Lifetimes;
 }
 
 export interface HubAround {

@@ -6,10 +6,15 @@ import { systemClock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import { silentLog } from '../../lib/log.ts';
 import { parseFlags } from '../flags.ts';
+import { storeChoice, storeFlags } from '../store-flags.ts';
 
-const epochFlags = z.object({ data: z.string().min(1), new: z.boolean().default(false) });
+const epochFlags = z.object({
+  ...storeFlags,
+  data: z.string().min(1).optional(),
+  new: z.boolean().default(false),
+});
 
-/** Works on the folder of a stopped hub: no API could be asked, and none has to be. */
+/** Works on the store itself: no API could be asked, and none has to be. Hubs on etcd may run meanwhile. */
 export async function storeEpoch(given: unknown): Promise<void> {
   const flags = parseFlags(epochFlags, given);
   if (!flags.new) {
@@ -17,12 +22,15 @@ export async function storeEpoch(given: unknown): Promise<void> {
       remedy: 'give --new to begin a new epoch, after a backup was put back',
     });
   }
+  const store = await storeChoice(flags, flags.data);
   const caller = { name: `local:${userInfo().username}`, role: 'admin' } as const;
   const epoch = await beginEpoch({
-    folder: flags.data,
+    store,
     clock: systemClock,
     log: silentLog,
     record: ({ counter }) => auditRecord(systemClock, caller, `began epoch ${counter}`),
   });
-  process.stdout.write(`epoch ${epoch.counter} began; start the hub, agents take what it holds from now on\n`);
+  process.stdout.write(
+    `epoch ${epoch.counter} began; ${store.kind === 'etcd' ? 'hubs and agents' : 'start the hub, agents'} take what it holds from now on\n`,
+  );
 }

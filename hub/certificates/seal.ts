@@ -27,13 +27,9 @@ export class KeyEncryptionKey {
   static async read(file: string): Promise<KeyEncryptionKey> {
     const text = await readPrivateFile(file);
     if (text === undefined) {
-      throw new HeadgateError(
-        'HG2003',
-        `the key-encryption key '${file}' is missing, but the store holds sealed keys`,
-        {
-          remedy: 'bring the file back from the backup that the store came from',
-        },
-      );
+      throw new HeadgateError('HG2003', `the key-encryption key '${file}' is missing`, {
+        remedy: 'bring back the file that the keys in the store are sealed with; for a new fleet on etcd make one',
+      });
     }
     const key = Buffer.from(text.trim(), 'base64');
     if (key.length !== keyBytes) {

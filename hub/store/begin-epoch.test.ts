@@ -21,7 +21,7 @@ test('a stopped store gets the next epoch and a record of it, and keeps what it 
     await store.transact({ operations: [{ kind: 'put', key: 'a', value: Buffer.from('1') }] });
     return await store.epoch();
   })();
-  const begun = await beginEpoch({ folder, clock, log, record });
+  const begun = await beginEpoch({ store: { kind: 'embedded', folder }, clock, log, record });
   expect(begun.counter).toBe(before.counter + 1n);
   expect(begun.id).not.toBe(before.id);
   await using store = await openEmbeddedStore({ folder, clock, log });
@@ -30,13 +30,17 @@ test('a stopped store gets the next epoch and a record of it, and keeps what it 
 });
 
 test('where there is no store none is made', async () => {
-  await expect(beginEpoch({ folder, clock, log, record })).rejects.toMatchObject({ code: 'HG2003' });
+  await expect(beginEpoch({ store: { kind: 'embedded', folder }, clock, log, record })).rejects.toMatchObject({
+    code: 'HG2003',
+  });
   expect(readdirSync(folder)).toEqual([]);
 });
 
 test('the store of a running hub is left alone', async () => {
   await using store = await openEmbeddedStore({ folder, clock, log });
   const epoch = await store.epoch();
-  await expect(beginEpoch({ folder, clock, log, record })).rejects.toMatchObject({ code: 'HG2003' });
+  await expect(beginEpoch({ store: { kind: 'embedded', folder }, clock, log, record })).rejects.toMatchObject({
+    code: 'HG2003',
+  });
   expect(await store.epoch()).toEqual(epoch);
 });

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runHub } from '../../hub/hub.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -17,6 +18,8 @@ const control = Number(positionals[0]) * 1_000;
 await runHub(
   {
     data,
+    store: { kind: 'embedded', folder: data },
+    kekFile: join(data, 'kek.key'),
     grpc: parseAddress(grpc),
     http: parseAddress(http),
     ops: parseAddress(ops),

@@ -29,14 +29,23 @@ export interface RunningHub extends AsyncDisposable {
 
 const anyPort = parseAddress('127.0.0.1:0');
 
-/** A whole hub in this process: embedded store, TLS, API and ops on free ports. */
+/** A whole hub in this process: embedded store unless told otherwise, TLS, API and ops on free ports. */
 export async function startHub(options: Partial<HubOptions> = {}): Promise<RunningHub> {
   const folder = options.data ?? mkdtempSync(join(tmpdir(), 'headgate-hub-'));
   const stop = new AbortController();
   const { signal } = stop;
   const { promise: ready, resolve } = Promise.withResolvers<{ grpc: string; http: string; ops: string }>();
   const running = runHub(
-    { grpc: anyPort, http: anyPort, ops: anyPort, tokens: [], ...options, data: folder },
+    {
+      store: { kind: 'embedded', folder },
+      kekFile: join(folder, 'kek.key'),
+      grpc: anyPort,
+      http: anyPort,
+      ops: anyPort,
+      tokens: [],
+      ...options,
+      data: folder,
+    },
     { log: silentLog, clock: systemClock, signal, ready: resolve },
   );
   const addresses = await Promise.race([ready, running.then(() => Promise.reject(new Error('the hub has ended')))]);

@@ -1,5 +1,5 @@
 import type { Clock } from '../../../lib/clock.ts';
-import { HeadgateError } from '../../../lib/errors.ts';
+import type { HeadgateError } from '../../../lib/errors.ts';
 import { etcdError, isPassing, isUnsent } from './etcd-error.ts';
 import { Member } from './member.ts';
 import type { EtcdSettings } from './settings.ts';
