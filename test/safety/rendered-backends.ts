@@ -17,7 +17,7 @@ const GATEWAY = new RegExp(
 
 const ENDPOINT = new RegExp(
   String.raw`^${ADDRESS}(?: id [1-9]\d{0,6})? weight [01]` +
-    String.raw`(?: pool-max-conn -1 pool-purge-delay 5s(?: (?:sni|pool-conn-name|"\$POOL_NAME") var\(txn\.attempt,0\),add\(1\),set-var\(txn\.attempt\),concat\(-,txn\.fresh\))?)?` +
+    String.raw`(?: pool-max-conn -1 pool-purge-delay 5s(?: (?:sni|pool-conn-name|"\$POOL_NAME") var\(txn\.pool,0\),add\(1\),set-var\(txn\.pool\))?)?` +
     String.raw`(?<checked> check inter ${MS} fastinter ${MS} downinter ${MS} fall ${NUMBER} rise ${NUMBER}` +
     String.raw` observe layer[47] error-limit ${NUMBER} on-error mark-down(?: port [1-9]\d{0,4})?(?: check-proto h2)?)?` +
     String.raw`(?: ssl (?:verify none|ca-file (?:@system-ca|${AUTHORITY}) verify required(?: verifyhost (?<verified>${PLAIN_HOST}))?)` +
@@ -55,8 +55,8 @@ const DIRECTIVES: readonly RegExp[] = [
   new RegExp(`^timeout (?:check|connect|queue) ${MS}$`),
   /^retries \d{1,3}$/,
   /^retry-on conn-failure empty-response(?: 502 503 504)?(?: response-timeout)?$/,
-  /^http-request disable-l7-retry if \{ var\(txn\.fresh\) -m found \}$/,
-  /^http-request set-header connection close if \{ var\(txn\.fresh\) -m found \} !\{ be_name,map_str\(maps\/kept\.map\) -m found \}$/,
+  /^http-request disable-l7-retry if \{ var\(txn\.pool\) -m found \}$/,
+  /^http-request set-header connection close if \{ var\(txn\.pool\) -m found \} !\{ be_name,map_str\(maps\/kept\.map\) -m found \}$/,
   /^cookie headgate-endpoint insert indirect nocache httponly dynamic$/,
   /^dynamic-cookie-key '(?:k|[0-9a-f]{32})'$/,
   /^(?:tcp-request content|http-request) set-var\(txn\.queue\) be_name,map_str_int\(maps\/queue\.map\)$/,

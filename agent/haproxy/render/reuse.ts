@@ -7,9 +7,9 @@ import { keepsAll } from '../model/profile.ts';
 // connection of its own, which is pooled under a name that no other request asks for, and closed after the answer; see
 // docs/decisions/0030. TLS is too dear for that, and HTTP/2 has no such close.
 
-/** Names the connection of a request that may not be sent twice. */
-const FRESH = 'txn.fresh';
-const IS_FRESH = `{ var(${FRESH}) -m found }`;
+/** Names the connection that a request goes over. Set before the first attempt: the request may not be sent twice. */
+const POOL_NAME = 'txn.pool';
+const IS_FRESH = `{ var(${POOL_NAME}) -m found }`;
 
 /**
  * The server option that names connections in the pool. HAProxy 2.6 goes by the SNI of servers without TLS, too;
@@ -34,13 +34,13 @@ export const poolNameLines = [
 ];
 
 /**
- * Asked at each attempt to connect: what is sent again goes over a connection of its own kind, since others of those
+ * Asked at each attempt to connect: what is sent again goes over a connection with another name, since others of those
  * that were idle may be closing, too.
  */
-const NAME = `var(txn.attempt,0),add(1),set-var(txn.attempt),concat(-,${FRESH})`;
+const NEXT_NAME = `var(${POOL_NAME},0),add(1),set-var(${POOL_NAME})`;
 
 /** A frontend's rule. */
-export const nameFresh = `http-request set-var(${FRESH}) uuid() if !{ method GET HEAD OPTIONS TRACE CONNECT }`;
+export const nameFresh = `http-request set-var(${POOL_NAME}) rand if !{ method GET HEAD OPTIONS TRACE CONNECT }`;
 
 /** A backend's rules. */
 export const freshLines = [
@@ -53,5 +53,5 @@ export const POOL = 'pool-max-conn -1 pool-purge-delay 5s';
 
 export function endpointPool(settings: BackendSettings, name: PoolName | typeof POOL_NAME_VARIABLE): string[] {
   if (settings.passthrough) return [];
-  return keepsAll(settings) ? [POOL] : [`${POOL} ${name} ${NAME}`];
+  return keepsAll(settings) ? [POOL] : [`${POOL} ${name} ${NEXT_NAME}`];
 }
