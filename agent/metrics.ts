@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 
 import type { DataPlaneStatus } from './haproxy/data-plane.ts';
-import { reloadReasons } from './haproxy/mirror.ts';
+import { reloadReasons } from './haproxy/mirror/reloads.ts';
 
 /** Sets a counter to what was counted elsewhere; such counts only rise. */
 function follow(counter: Counter<string>, counts: ReadonlyMap<string, number>, label: string): void {

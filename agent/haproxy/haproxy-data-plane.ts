@@ -13,7 +13,7 @@ import type {
 import { Keeper } from './keeper.ts';
 import { LastGood, putOff } from './last-good.ts';
 import { type Loading, loadWithout } from './loadable.ts';
-import type { Mirror } from './mirror.ts';
+import type { Mirror } from './mirror/mirror.ts';
 import type { Change } from './model/change.ts';
 import type { Fixed } from './model/desired.ts';
 import { sockets } from './model/names.ts';
@@ -143,13 +143,13 @@ class HaproxyDataPlane implements DataPlane {
         upserts: delta.upserts.filter((one) => !isLocal(one)),
         removals: delta.removals.filter((one) => !isLocal(one)),
       };
-      const change = planner.apply(foreign, mirror.mayReload);
+      const change = planner.apply(foreign, mirror.reloads.mayBegin);
       keeper.applied(change);
       let failures: readonly Failure[] = [];
       try {
         failures = await mirror.carryOut(change);
         if (failures.length > 0) await this.#undo(foreign, failures);
-        return this.#good.unlessOwed(this.#good.judge(foreign, change, failures), mirror.owed);
+        return this.#good.unlessOwed(this.#good.judge(foreign, change, failures), mirror.reloads.owed);
       } catch (thrown) {
         const error = HeadgateError.from(thrown, 'HG5003');
         if (error.code === 'HG5002') {
@@ -219,7 +219,7 @@ class HaproxyDataPlane implements DataPlane {
       http: listeners.http,
       https: listeners.https,
       gateway: listeners.gateway,
-      reloads: mirror?.reloads ?? new Map(),
+      reloads: mirror?.reloads.counts ?? new Map(),
       sparesLeft: planner?.sparesLeft ?? 0,
       commands: mirror?.commands ?? { ok: 0, failed: 0 },
       oldWorkers: mirror?.process.oldWorkers ?? { count: 0, oldestMs: 0 },
@@ -227,7 +227,7 @@ class HaproxyDataPlane implements DataPlane {
   }
 
   hold(): void {
-    this.#need().mirror.hold();
+    this.#need().mirror.reloads.hold();
   }
 
   async metrics(): Promise<string> {
@@ -291,7 +291,7 @@ class HaproxyDataPlane implements DataPlane {
       const { code, message } = HeadgateError.from(thrown, 'HG5004');
       keeper.failed(message);
       const verdicts = this.#good.judge(delta, change, failures);
-      if (mirror.owed !== undefined) this.#good.owe(verdicts);
+      if (mirror.reloads.owed !== undefined) this.#good.owe(verdicts);
       return verdicts.map((verdict) => putOff(verdict, code, message));
     }
   }

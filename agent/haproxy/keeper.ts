@@ -2,7 +2,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { HeadgateError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { Lingering } from './lingering.ts';
-import type { Mirror } from './mirror.ts';
+import type { Mirror } from './mirror/mirror.ts';
 import type { Change } from './model/change.ts';
 import type { Planner } from './plan/planner.ts';
 import { Pulse } from './process/pulse.ts';
@@ -236,7 +236,7 @@ export class Keeper {
       await this.#lookAtBinary();
       this.#repairedAt = clock.now();
     }
-    if (mirror.owed !== undefined && !mirror.isHeld && now - this.#settledAt >= SETTLE_EVERY) {
+    if (mirror.reloads.owed !== undefined && !mirror.reloads.isHeld && now - this.#settledAt >= SETTLE_EVERY) {
       this.#settledAt = now;
       await this.#reloading(() => mirror.settle());
     }
@@ -246,8 +246,8 @@ export class Keeper {
     if ((mirror.executor.dueAt ?? Infinity) <= now) await mirror.executor.deleteDrained();
     const gone = this.#lingering.take(now);
     if (gone.length > 0) await mirror.carryOut(planner.forget(gone));
-    if (mirror.owed === undefined && !mirror.isHeld) await this.#refill(now);
-    this.#problem = mirror.owed ?? '';
+    if (mirror.reloads.owed === undefined && !mirror.reloads.isHeld) await this.#refill(now);
+    this.#problem = mirror.reloads.owed ?? '';
   }
 
   async #carryOut(change: Change): Promise<void> {
@@ -267,7 +267,7 @@ export class Keeper {
   async #refill(now: number): Promise<void> {
     const { mirror, planner, spares } = this.#options;
     const quiet = now - this.#appliedAt >= QUIET;
-    if (planner.needsSlots(quiet) && mirror.mayReload) await this.#carryOut(planner.growProfiles());
+    if (planner.needsSlots(quiet) && mirror.reloads.mayBegin) await this.#carryOut(planner.growProfiles());
     if (planner.sparesLeft > (quiet ? spares / 2 : spares / 8)) return;
     await this.#carryOut(planner.grow(spares - planner.sparesLeft));
   }

@@ -3,7 +3,7 @@ import type { Inventory, ResourceDelta } from '../../lib/sync/index.ts';
 import { isLocal } from '../ledger/types.ts';
 import { Court } from './culprits.ts';
 import type { DataPlaneOptions, GatewayCredentials } from './data-plane.ts';
-import { Mirror } from './mirror.ts';
+import { Mirror } from './mirror/mirror.ts';
 import type { Change } from './model/change.ts';
 import type { Fixed } from './model/desired.ts';
 import { cookieKey, files } from './model/names.ts';
