@@ -103,6 +103,7 @@ test('an Ingress that is given to another class goes at once, and comes back wit
     await eu.api.patch(last, { spec: { ingressClassName: className } });
     await answers(hostOf('kept', KEPT - 1), status);
   }
+  expect(await guards()).toEqual([]);
 });
 
 test('a class that is made anew for another controller takes its Ingresses along, and back again', async () => {
