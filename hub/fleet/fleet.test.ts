@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
-import { HeadgateError } from '../../lib/errors.ts';
 import { silentLog } from '../../lib/log.ts';
 import { type SmallFleet, storeEntries } from '../../test/hub/small-fleet.ts';
 import { openEmbeddedStore } from '../store/embedded.ts';
