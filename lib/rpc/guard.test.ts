@@ -34,6 +34,8 @@ beforeAll(async () => {
 
 const bytes = (value: Buffer): Buffer => value;
 
+const nothing = (): Promise<void> => Promise.resolve();
+
 describe('who may call', () => {
   test('every RPC of the protocol is in the table, and nothing else', ({ expect }) => {
     const services = [ReportServiceService, ConfigureServiceService, MeasureServiceService, EnrolmentServiceService];
@@ -70,7 +72,6 @@ describe('who may call', () => {
     expect,
   }) => {
     await using links = new TestLinks(hubTls);
-    const nothing = (): Promise<void> => Promise.resolve();
     const server = await links.serve({ services: { report: nothing, measure: nothing } });
     const foreign = await (await testFleet()).issue(euIdentity);
     const expired = await fleet.issue(euIdentity, { now: Date.now() - 3_600_000, lifetime: 1_000 });
