@@ -1,15 +1,15 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Address } from '../lib/config/address.ts';
 import { assertFree } from '../lib/config/listen.ts';
+import { openKubernetesClient } from '../lib/kubernetes/index.ts';
 import type { Log } from '../lib/log.ts';
 import { makeFolder } from '../lib/make-folder.ts';
 import { keepAdminFile } from './admin-file.ts';
 import { Audit } from './api/audit.ts';
 import type { OperatorToken } from './api/operator-tokens.ts';
 import { type CoreOptions, openCore } from './core.ts';
-import { PolicyWriter } from './api/write/policy-writer.ts';
-import { type HubCluster, runHubResources } from './kubernetes/run-hub-resources.ts';
-import { runOwnership } from './ingest/ownership/ownership.ts';
+import type { HubCluster } from './kubernetes/run-hub-resources.ts';
+import { runLeading } from './leading.ts';
 import { serveAgents, serveOperators, serveOps } from './servers.ts';
 import { watchSilence } from './silence.ts';
 
@@ -38,7 +38,8 @@ export interface HubAround {
  * Runs one hub until the signal is aborted. Nothing is served before the store is loaded: a hub that does not
  * know its fleet stays silent.
  *
- * @throws HeadgateError HG2002 address taken, HG2003 data folder, HG4003 damaged store
+ * @throws HeadgateError HG2002 address taken, HG2003 data folder, HG4003 damaged store, and as openStore does; HG2001
+ * or HG1002 where it cannot be told which cluster's policies are meant
  */
 export async function runHub(options: HubOptions, around: HubAround): Promise<void> {
   const { log, clock } = around;
@@ -51,7 +52,7 @@ export async function runHub(options: HubOptions, around: HubAround): Promise<vo
   const ending = new AbortController();
   const signal = AbortSignal.any([around.signal, ending.signal]);
   const core = await openCore(options, around, stack);
-  const { store, authority, revocations, fleet, presence, view } = core;
+  const { store, authority, revocations, fleet, presence } = core;
 
   const rpc = stack.use(await serveAgents(core, options.grpc, signal));
   stack.defer(
@@ -59,6 +60,10 @@ export async function runHub(options: HubOptions, around: HubAround): Promise<vo
       rpc.closeWhere((identity, serial) => revocations.isRevoked(identity, serial));
     }),
   );
+  const cluster =
+    options.policies === undefined
+      ? undefined
+      : stack.use(await openKubernetesClient({ kubeconfig: options.policies.kubeconfig, clock }));
   const audit = new Audit(store, clock, log);
   const api = stack.use(await serveOperators(core, audit, options.http, options.tokens));
   stack.defer(
@@ -71,7 +76,7 @@ export async function runHub(options: HubOptions, around: HubAround): Promise<vo
   const ops = stack.use(await serveOps(core, options.ops));
 
   const work = [
-    runOwnership({ store, fleet, clock, log }, signal),
+    runLeading(core, cluster, signal),
     watchSilence(
       {
         clock,
@@ -81,16 +86,6 @@ export async function runHub(options: HubOptions, around: HubAround): Promise<vo
       },
       signal,
     ),
-    audit.prune(),
-    ...(options.policies === undefined
-      ? []
-      : [
-          runHubResources(
-            options.policies,
-            { store, fleet, view, writer: new PolicyWriter(store, audit), clock, log },
-            signal,
-          ),
-        ]),
   ];
   stack.defer(async () => {
     ending.abort();

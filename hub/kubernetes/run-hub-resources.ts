@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
-import { openKubernetesClient } from '../../lib/kubernetes/index.ts';
+import type { KubernetesClient } from '../../lib/kubernetes/index.ts';
 import type { Log } from '../../lib/log.ts';
 import type { ObjectRef } from '../../lib/manifest/manifest.ts';
 import type { PolicyWriter } from '../api/write/policy-writer.ts';
@@ -23,14 +23,9 @@ export interface HubAround {
   readonly log: Log;
 }
 
-/**
- * Follows Headgate's kinds in the hub's own cluster until the signal aborts.
- *
- * @throws HeadgateError HG2001, HG2003, HG1002 where it cannot be told which cluster that is
- */
-export async function runHubResources(cluster: HubCluster, around: HubAround, signal: AbortSignal): Promise<void> {
+/** Follows Headgate's kinds in the hub's own cluster until the signal aborts. */
+export async function runHubResources(client: KubernetesClient, around: HubAround, signal: AbortSignal): Promise<void> {
   const { store, fleet, view, writer, clock, log } = around;
-  await using client = await openKubernetesClient({ kubeconfig: cluster.kubeconfig, clock });
   const resources = new HubResources({
     client,
     store,

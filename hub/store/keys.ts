@@ -30,6 +30,8 @@ export const keys = {
   /** JSON RevocationRecord; subject is cluster/<name>, node/<cluster>/<node> or serial/<hex>. */
   revoked: (subject: string) => `revoked/${subject}`,
   revokedPrefix: 'revoked/',
+  /** The replica that leads, under its lease. */
+  leader: 'leader',
   /** JSON AuditRecord; ids rise. */
   audit: (id: string) => `audit/${id}`,
 } as const;
