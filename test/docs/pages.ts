@@ -14,7 +14,7 @@ export interface Block {
 
 /** Every page for people, by its path from the root, ascending. */
 export function pages(): readonly string[] {
-  return [...globSync('*.md', { cwd: root }), ...globSync('docs/**/*.md', { cwd: root })].sort();
+  return globSync(['*.md', 'docs/**/*.md', 'deploy/*.md'], { cwd: root }).sort();
 }
 
 export function textOf(page: string): string {

@@ -1,6 +1,10 @@
+const OTHERS = new Set(['docker', 'helm', 'kubectl', 'sed']);
+
 /** Words of each command of a text for the shell that calls `headgate`, without what precedes it. */
 export function headgateCommands(text: string): readonly (readonly string[])[] {
   return simpleCommands(text).flatMap((words) => {
+    // A release or an object may be called so too.
+    if (OTHERS.has(words[0] ?? '')) return [];
     const at = words.findIndex((word) => word === 'headgate' || word.endsWith('/headgate'));
     return at === -1 ? [] : [words.slice(at + 1)];
   });

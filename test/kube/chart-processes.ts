@@ -33,6 +33,8 @@ export interface Place {
   readonly data: string;
   /** The pod's `/run/headgate/token/token`. */
   readonly token: string;
+  /** Of this pod, in place of every address of the pod's; 127.0.0.1 where absent. */
+  readonly address?: string;
   /** `/metrics` and the like of several pods share one address here. */
   readonly opsPort: number;
   readonly environment?: Readonly<Record<string, string>>;
@@ -47,14 +49,15 @@ export async function workload(
 }
 
 /** Every address is loopback's; a name of the cluster's DNS is too. */
-function onThisMachine(args: readonly string[], { data, token, opsPort, environment = {} }: Place): readonly string[] {
+function onThisMachine(args: readonly string[], place: Place): readonly string[] {
+  const { data, token, address = '127.0.0.1', opsPort, environment = {} } = place;
   return withEnvironment(args, environment).map((arg) =>
     arg
-      .replace(/^(--ops=).*$/, `$1127.0.0.1:${opsPort}`)
+      .replace(/^(--ops=).*$/, `$1${address}:${opsPort}`)
       .replace(/^(--data=)\/var\/lib\/headgate$/, `$1${data}`)
       .replace(/^(--service-account-token=)\/run\/headgate\/token\/token$/, `$1${token}`)
-      .replace(/=0\.0\.0\.0:/, '=127.0.0.1:')
-      .replace(/=[a-z-]+\.headgate\.svc:/, '=127.0.0.1:'),
+      .replace(/=0\.0\.0\.0:/, `=${address}:`)
+      .replace(/=[a-z-]+\.headgate\.svc:/, `=${address}:`),
   );
 }
 
