@@ -77,6 +77,11 @@ export class NodePod implements AsyncDisposable {
     return { status: answer.status, text: await answer.text() };
   }
 
+  /** To the agent. */
+  signal(name: NodeJS.Signals): void {
+    this.#agent.signal(name);
+  }
+
   /** The containers' end: the agent has its signal while HAProxy's hook runs. Resolves when both have ended. */
   async end(): Promise<void> {
     this.#agent.signal('SIGTERM');

@@ -126,8 +126,8 @@ function words({ requests, failures, retried, slowest }: ClientResult): string {
   return `${counts.join(', ')}, ${failures.length} failed, ${retried} streams sent again, slowest ${slowest.toFixed(0)} ms`;
 }
 
-/** Of `eu`, whose nodes run apart. */
-async function startClusterAgent({ fleet }: TestFleet): Promise<Program> {
+/** Of `eu`, whose nodes run apart. It is the caller's to end. */
+export async function startClusterAgent({ fleet }: TestFleet): Promise<Program> {
   const token = join(fleet.data, 'eu.join');
   writeFileSync(token, await fleet.must(['cluster', 'add', 'eu', '-o', 'token']), { mode: 0o600 });
   const flags = ['--hub', String(fleet.hub.ready['grpc']), '--source', `directory:${fleet.folder('eu').path}`];
