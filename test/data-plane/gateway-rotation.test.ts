@@ -1,6 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:https';
+import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
 import { expect, it } from 'vitest';
 import type { GatewayCredentials } from '../../agent/haproxy/data-plane.ts';
@@ -127,4 +129,17 @@ it('promise 25, gateways: two roots in turn replace the one before, and no cross
     'reloads of each': Math.max(...reloads),
   });
   expect(failures).toEqual([]);
+});
+
+it('an agent that died between the file of CAs and HAProxy is followed by one that mends it', async () => {
+  await using bench = await PlaneBench.make();
+  const [before, after] = [await newRoot(), await newRoot()];
+  const plane = await bench.start([peer('us', ['127.0.0.1:1'])], { gateway: await leafOf('eu', before, [before]) });
+  await bench.leave();
+  await writeFile(join(bench.folder, 'gateway/ca.pem'), `${after.pem.certificate}\n`);
+  await bench.start([peer('us', ['127.0.0.1:1'])], { gateway: await leafOf('eu', after, [after]) });
+  const caller = await leafOf('us', after, [after]);
+  const port = Number(plane.status().gateway.split(':').at(-1));
+  const asked = { port, path: '/', tls: true, cert: caller.certificate, key: caller.privateKey };
+  expect(await fetchAnswer(asked)).toMatchObject({ status: 503, body: 'no endpoint\n' });
 });

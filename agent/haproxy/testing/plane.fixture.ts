@@ -31,6 +31,9 @@ export const anyListeners: Listeners = {
   tlsPassthrough: false,
 };
 
+/** What is not as it is in most tests. */
+type Differences = Partial<DataPlaneOptions> & Partial<Pick<DataPlaneRim, 'log' | 'onRejected'>>;
+
 /** Data planes of one folder, one after another, over one real HAProxy, which ends with the test. */
 export class PlaneBench implements AsyncDisposable {
   readonly folder: string;
@@ -65,10 +68,15 @@ export class PlaneBench implements AsyncDisposable {
   }
 
   /** Opens a data plane and starts it with these resources, all of which it takes. */
-  async start(
-    resources: readonly Resource[],
-    more: Partial<DataPlaneOptions> & Partial<Pick<DataPlaneRim, 'log' | 'onRejected'>> = {},
-  ) {
+  async start(resources: readonly Resource[], more: Differences = {}): Promise<DataPlane> {
+    const plane = await this.open(more);
+    const all = new Inventory();
+    for (const one of resources) all.set(one);
+    taken(await plane.start(all));
+    return plane;
+  }
+
+  async open(more: Differences = {}): Promise<DataPlane> {
     const { log = silentLog, onRejected, ...options } = more;
     this.#end = new AbortController();
     this.#plane = await openDataPlane(this.#options(options), {
@@ -77,9 +85,6 @@ export class PlaneBench implements AsyncDisposable {
       signal: this.#end.signal,
       ...(onRejected === undefined ? {} : { onRejected }),
     });
-    const all = new Inventory();
-    for (const one of resources) all.set(one);
-    taken(await this.#plane.start(all));
     return this.#plane;
   }
 
