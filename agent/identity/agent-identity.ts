@@ -138,10 +138,12 @@ export class AgentIdentity implements AsyncDisposable {
 async function enrol(options: AgentIdentityOptions, files: IdentityFiles): Promise<AgentCredentials> {
   const { clock, log, signal, join } = options;
   const attested = join !== undefined && isAttested(join);
+  // A ServiceAccount token is read anew each time; who has nothing to show else makes no keys.
+  const proof = attested ? undefined : await proofOf(options);
   const keys = await files.pendingKeys(options.role);
   for (let attempt = 0; ; attempt += 1) {
     try {
-      const credentials = await enrolOnce(options, await proofOf(options), keys);
+      const credentials = await enrolOnce(options, proof ?? (await proofOf(options)), keys);
       await files.save(credentials);
       log.info('enrolled', { cluster: options.cluster, node: options.node });
       return credentials;

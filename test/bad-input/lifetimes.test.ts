@@ -117,11 +117,13 @@ describe('an agent', () => {
     const { agent, data } = here.cluster('us');
     const pids = [agent.pid, ...haproxyPids(data)];
     expect(pids).toHaveLength(3);
-    expect(await here.fleet.run(['agent', 'stop', '--data', data])).toEqual({ code: 0, stdout: '', stderr: '' });
+    const stopped = await here.fleet.run(['agent', 'stop', '--data', data]);
+    expect(stopped).toEqual({ code: 0, stdout: 'ended the agent and HAProxy\n', stderr: '' });
     expect(pids.filter(isAlive)).toEqual([]);
     expect(existsSync(join(data, 'agent.pid'))).toBe(false);
     expect(existsSync(join(data, 'haproxy', 'haproxy.pid'))).toBe(false);
-    expect((await here.fleet.run(['agent', 'stop', '--data', data])).code).toBe(0);
+    const again = await here.fleet.run(['agent', 'stop', '--data', data]);
+    expect(again).toEqual({ code: 0, stdout: 'nothing runs there\n', stderr: '' });
     await here.fleet.startAgent('us');
     await here.expectStatus('us', HOST, 200);
   });

@@ -107,5 +107,7 @@ test('a policy that is wrong is refused by field and changes nothing', async () 
       ),
     () => 'the bad policy in the folder of us is not reported by its field',
   );
-  expect((await fleet.list('policies')).filter(({ namespace }) => namespace === 'shop')).toEqual([]);
+  expect((await fleet.list('policies')).filter(({ namespace }) => namespace === 'shop')).toMatchObject([
+    { cluster: 'us', accepted: false, reason: 'Invalid', field: 'spec.healthCheck.path', revision: null },
+  ]);
 });
