@@ -1,5 +1,5 @@
 /**
- * A metric's samples by the value of one label.
+ * A metric's samples by the value of one label, summed over all others.
  *
  * @param ops host:port of an ops listener
  */
@@ -9,7 +9,8 @@ export async function metricOf(ops: string, name: string, label: string): Promis
   for (const line of text.split('\n')) {
     if (!line.startsWith(`${name}{`)) continue;
     const value = new RegExp(`[{,]${label}="([^"]*)"`).exec(line)?.[1];
-    if (value !== undefined) samples.set(value, Number(line.slice(line.lastIndexOf(' ') + 1)));
+    if (value !== undefined)
+      samples.set(value, (samples.get(value) ?? 0) + Number(line.slice(line.lastIndexOf(' ') + 1)));
   }
   return samples;
 }

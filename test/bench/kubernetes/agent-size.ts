@@ -166,7 +166,9 @@ async function measure(
 
 /** By verb. */
 async function requestsOf(ops: string): Promise<ReadonlyMap<string, number>> {
-  return await metricOf(ops, 'headgate_kubernetes_requests_total', 'verb');
+  const counts = await metricOf(ops, 'headgate_kubernetes_requests_total', 'verb');
+  if ((counts.get('list') ?? 0) === 0) throw new Error('the agent counts no requests');
+  return counts;
 }
 
 function* objects(from: number, to: number): Generator<KubeObject> {

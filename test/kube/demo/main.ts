@@ -96,7 +96,7 @@ async function play(fleet: KubeFleet): Promise<boolean> {
     ),
   ];
   const title = `${WRITES} Ingresses written with kubectl in ${HOME}, from the API server's reply, ms`;
-  say(`${tableText({ title, columns: ['until', 'p50', 'p99', 'most'], rows })}\n`);
+  say(`\n${tableText({ title, columns: ['until', 'p50', 'p99', 'most'], rows })}\n`);
   const reloaded = (await reloads()) - reloadsBefore;
   return line(reloaded === 0, promises.reloads, String(reloaded));
 }
