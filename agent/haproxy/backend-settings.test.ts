@@ -145,15 +145,19 @@ test('hash by source: one address, one endpoint; random: all of them', async () 
 });
 
 test('least connections avoids an endpoint that is busy', async () => {
-  const first = get('least');
-  const second = get('least');
+  const answers: ReturnType<typeof get>[] = [];
+  // Where the free one has answered already, it is the next one's turn again.
   await until(
-    async () => held.length,
+    async () => {
+      answers.push(get('least'));
+      return held.length;
+    },
     (count) => count > 0,
   );
   for (let i = 0; i < 10; i++) expect((await get('least')).body).toBe('free');
   for (const end of held.splice(0)) end();
-  expect((await Promise.all([first, second])).map(({ body }) => body).sort()).toEqual(['free', 'held']);
+  const bodies = (await Promise.all(answers)).map(({ body }) => body);
+  expect(bodies.filter((body) => body !== 'free')).toEqual(['held']);
 });
 
 test('a response that does not begin in time is 504', async () => {

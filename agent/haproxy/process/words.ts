@@ -4,10 +4,16 @@ import { HeadgateError } from '../../../lib/errors.ts';
 export function alerts(output: string, last?: number): string {
   return (
     output
-      .split('\n')
+      // 3.2 goes on in indented lines.
+      .split(/\n(?![ \t])/)
       // Of servers, not of HAProxy.
       .filter((line) => line.includes('[ALERT]') && !line.includes('has no server available'))
-      .map((line) => line.replace(/^.*\[ALERT\]\s*(\(\d+\)\s*)?:?\s*/, '').trim())
+      .map((line) =>
+        line
+          .replace(/^.*\[ALERT\]\s*(\(\d+\)\s*)?:?\s*/, '')
+          .replaceAll(/\s*\n\s*/g, ' ')
+          .trim(),
+      )
       .slice(...(last === undefined ? [0, 5] : [-last]))
       .join(' | ')
   );
