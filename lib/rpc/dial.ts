@@ -10,12 +10,6 @@ import {
   type RenewRequest,
   type RenewResponse,
 } from '../../proto/gen/headgate/v1/enrolment.ts';
-import {
-  MeasureRequest,
-  MeasureResponse,
-  type Measured,
-  type Measurement,
-} from '../../proto/gen/headgate/v1/measure.ts';
 import { ReportRequest, ReportResponse } from '../../proto/gen/headgate/v1/report.ts';
 import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/sync.ts';
 import { formatAddress, parseAddress } from '../config/address.ts';
@@ -43,7 +37,6 @@ export interface DialOptions {
 export interface RpcConnection extends Disposable {
   report(): Pipe<SenderFrame, ReceiverFrame>;
   configure(): Pipe<ReceiverFrame, SenderFrame>;
-  measure(): Pipe<Measurement, Measured>;
   enrol(request: EnrolRequest): Promise<EnrolResponse>;
   nonce(): Promise<NonceResponse>;
   renew(request: RenewRequest): Promise<RenewResponse>;
@@ -120,8 +113,6 @@ export function dialRpc({ address, tls, expect }: DialOptions): RpcConnection {
     report: () => stream('/headgate.v1.ReportService/Report', reportCodec, (bytes) => ReportResponse.decode(bytes)),
     configure: () =>
       stream('/headgate.v1.ConfigureService/Configure', configureCodec, (bytes) => ConfigureResponse.decode(bytes)),
-    measure: () =>
-      stream('/headgate.v1.MeasureService/Measure', measureCodec, (bytes) => MeasureResponse.decode(bytes)),
     enrol: (request) => unary(EnrolmentServiceService.enrol, request),
     nonce: () => unary(EnrolmentServiceService.nonce, {}),
     renew: (request) => unary(EnrolmentServiceService.renew, request),
@@ -144,11 +135,6 @@ const reportCodec: CallerCodec<SenderFrame, Buffer> = {
 const configureCodec: CallerCodec<ReceiverFrame, Buffer> = {
   frame: (frame) => Buffer.from(ConfigureRequest.encode({ frame, failure: undefined }).finish()),
   failure: (failure) => Buffer.from(ConfigureRequest.encode({ frame: undefined, failure }).finish()),
-};
-
-const measureCodec: CallerCodec<Measurement, Buffer> = {
-  frame: (frame) => Buffer.from(MeasureRequest.encode({ frame, failure: undefined }).finish()),
-  failure: (failure) => Buffer.from(MeasureRequest.encode({ frame: undefined, failure }).finish()),
 };
 
 /** @throws HeadgateError HG1004 */

@@ -2,7 +2,6 @@ import { Client, credentials, Metadata, Server, ServerCredentials, type ServiceE
 import { beforeAll, describe, test } from 'vitest';
 import { ConfigureServiceService } from '../../proto/gen/headgate/v1/configure.ts';
 import { EnrolmentServiceService } from '../../proto/gen/headgate/v1/enrolment.ts';
-import { MeasureServiceService } from '../../proto/gen/headgate/v1/measure.ts';
 import { ReportServiceService } from '../../proto/gen/headgate/v1/report.ts';
 import { EnrolRequest, RenewRequest } from '../../proto/gen/headgate/v1/enrolment.ts';
 import { HeadgateError } from '../errors.ts';
@@ -34,11 +33,9 @@ beforeAll(async () => {
 
 const bytes = (value: Buffer): Buffer => value;
 
-const nothing = (): Promise<void> => Promise.resolve();
-
 describe('who may call', () => {
   test('every RPC of the protocol is in the table, and nothing else', ({ expect }) => {
-    const services = [ReportServiceService, ConfigureServiceService, MeasureServiceService, EnrolmentServiceService];
+    const services = [ReportServiceService, ConfigureServiceService, EnrolmentServiceService];
     const paths = services.flatMap((service) => Object.values(service).map(({ path }) => path));
     expect(new Set(Object.keys(rpcTable))).toEqual(new Set<string>(paths));
     expect(mayCall('hub', '/headgate.v1.ReportService/Other', euIdentity)).toBe(false);
@@ -72,7 +69,7 @@ describe('who may call', () => {
     expect,
   }) => {
     await using links = new TestLinks(hubTls);
-    const server = await links.serve({ services: { report: nothing, measure: nothing } });
+    const server = await links.serve({ services: { report: () => Promise.resolve() } });
     const foreign = await (await testFleet()).issue(euIdentity);
     const expired = await fleet.issue(euIdentity, { now: Date.now() - 3_600_000, lifetime: 1_000 });
     const node = await fleet.issue(nodeIdentity);
@@ -82,7 +79,6 @@ describe('who may call', () => {
       [node, 'HG2006'],
     ] as const) {
       expect((await failure(drain(links.dial(server, tls).report()))).code).toBe(code);
-      expect((await failure(drain(links.dial(server, tls).measure()))).code).toBe(code);
     }
   });
 

@@ -10,7 +10,6 @@ export type Caller = Identity['kind'] | 'anyone';
 export const rpcTable = {
   '/headgate.v1.ReportService/Report': { hub: ['cluster'], agent: ['node'] },
   '/headgate.v1.ConfigureService/Configure': { hub: ['cluster'], agent: ['node'] },
-  '/headgate.v1.MeasureService/Measure': { hub: ['cluster'], agent: ['node'] },
   // Authenticated by the join token, or by the old key's signature: before there is a valid certificate.
   '/headgate.v1.EnrolmentService/Enrol': { hub: ['anyone'], agent: ['anyone'] },
   '/headgate.v1.EnrolmentService/Nonce': { hub: ['anyone'], agent: ['anyone'] },

@@ -8,12 +8,6 @@ import {
   type RenewRequest,
   type RenewResponse,
 } from '../../proto/gen/headgate/v1/enrolment.ts';
-import {
-  MeasureRequest,
-  MeasureResponse,
-  type Measured,
-  type Measurement,
-} from '../../proto/gen/headgate/v1/measure.ts';
 import { ReportRequest, ReportResponse } from '../../proto/gen/headgate/v1/report.ts';
 import type { ReceiverFrame, SenderFrame } from '../../proto/gen/headgate/v1/sync.ts';
 import { HeadgateError } from '../errors.ts';
@@ -33,7 +27,6 @@ import { toStatus } from './status.ts';
 export interface RpcServices {
   readonly report?: (caller: Peer, pipe: Pipe<ReceiverFrame, SenderFrame>) => Promise<void>;
   readonly configure?: (caller: Peer, pipe: Pipe<SenderFrame, ReceiverFrame>) => Promise<void>;
-  readonly measure?: (caller: Peer, pipe: Pipe<Measured, Measurement>) => Promise<void>;
   readonly enrol?: (request: EnrolRequest) => Promise<EnrolResponse>;
   /** `connection` names the caller's connection, the same for all of its calls and no other live one's. */
   readonly nonce?: (connection: string) => Promise<NonceResponse>;
@@ -50,11 +43,10 @@ export interface ServiceContext {
 }
 
 const reportPath = '/headgate.v1.ReportService/Report' satisfies RpcPath;
-const measurePath = '/headgate.v1.MeasureService/Measure' satisfies RpcPath;
 const configurePath = '/headgate.v1.ConfigureService/Configure' satisfies RpcPath;
 
 export function registerServices(server: Server, services: RpcServices, context: ServiceContext): void {
-  const { report, configure, measure, enrol, nonce, renew } = services;
+  const { report, configure, enrol, nonce, renew } = services;
   if (report !== undefined) {
     const handler: handleBidiStreamingCall<ReportRequest, Buffer> = (call) => {
       const pipe = new ServedPipe<ReceiverFrame, SenderFrame, Buffer>(
@@ -74,17 +66,6 @@ export function registerServices(server: Server, services: RpcServices, context:
       serve(context, configurePath, pipe, context.identify(call), configure);
     };
     server.register(configurePath, handler, asIs, decode(ConfigureRequest), 'bidi');
-  }
-  if (measure !== undefined) {
-    const handler: handleBidiStreamingCall<MeasureRequest, Buffer> = (call) => {
-      const pipe = new ServedPipe<Measured, Measurement, Buffer>(
-        call,
-        (frame) => Buffer.from(MeasureResponse.encode({ frame }).finish()),
-        () => context.cut(call.getPeer()),
-      );
-      serve(context, measurePath, pipe, context.identify(call), measure);
-    };
-    server.register(measurePath, handler, asIs, decode(MeasureRequest), 'bidi');
   }
   const methods = EnrolmentServiceService;
   if (enrol !== undefined) registerUnary(server, context, methods.enrol, enrol);

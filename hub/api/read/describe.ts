@@ -213,17 +213,15 @@ function clusterDetails(view: HubView, name: string): readonly DescribeSection[]
       gateway: gatewayAddress,
     }),
   );
-  const out = [...(cluster?.health ?? [])]
-    .sort(byParts(([backend]) => backend))
-    .flatMap(([backend, health]) =>
-      health.impaired.map(({ node, live, total }): Row => ({
-        backend,
-        node,
-        live,
-        total,
-        nodes: `${health.impaired.length}/${health.nodes}`,
-      })),
-    );
+  const out = [...(cluster?.health ?? [])].sort(byParts(([backend]) => backend)).flatMap(([backend, health]) =>
+    health.impaired.map(({ node, live, total }): Row => ({
+      backend,
+      node,
+      live,
+      total,
+      nodes: `${health.impaired.length}/${health.nodes}`,
+    })),
+  );
   const guards = [...view.state().guards.values()]
     .filter((guard) => guard.cluster === name)
     .map(({ id, message }): Row => ({ guard: id, holds: message }));
