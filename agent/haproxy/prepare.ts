@@ -49,7 +49,8 @@ export async function prepare(
   const written = await configFiles.read(files.defaultCertificate);
   const fixed: Fixed = {
     cluster,
-    listeners: await realListeners(listeners, before, await isRunning(folder)),
+    // One that somebody else starts may have its listeners already and not answer yet.
+    listeners: await realListeners(listeners, before, external || (await isRunning(folder))),
     ...gatewayPems(gateway),
     defaultCertificate:
       written !== undefined && isSelfMade(written) ? written : await makeDefaultCertificate(clock.wall()),
