@@ -93,10 +93,11 @@ describe('much of one thing', () => {
     );
     cluster.write('big-slices', ...slices);
     const answers = new Set<string | number>();
-    await eventually('big serves', async () => {
+    const began = async () => {
       answers.add(await cluster.who('good.example'));
       return (await cluster.get('big.example')).status === 200;
-    });
+    };
+    await eventually('big serves', began, 40_000);
     cluster.write('one', ingress('one', { rules: [{ host: 'one.example', paths: [{ path: '/', to: 'good' }] }] }));
     await cluster.serves('one.example', '/', 'good');
     cluster.write('big-more', addresses('big', 10, port, ['127.2.0.1']));

@@ -114,8 +114,8 @@ export interface Event {
 }
 
 /** Polls until `check` holds. */
-export async function eventually(what: string, check: () => Promise<boolean>): Promise<void> {
-  if ((await until(check, PATIENCE_MS, 5)) === undefined) throw new Error(`in vain: ${what}`);
+export async function eventually(what: string, check: () => Promise<boolean>, patience = PATIENCE_MS): Promise<void> {
+  if ((await until(check, patience, 5)) === undefined) throw new Error(`in vain: ${what}`);
 }
 
 function find(pods: ReadonlyMap<string, Pod>, name: string): Pod {
