@@ -35,6 +35,10 @@ const known: readonly (readonly [RegExp, (doing: string, cause: unknown) => Head
       }),
   ],
   [
+    /required revision has been compacted/,
+    (doing, cause) => new HeadgateError('HG4002', `cannot ${doing}: etcd has compacted that revision`, { cause }),
+  ],
+  [
     /requested lease not found/,
     (doing, cause) => new HeadgateError('HG4001', `cannot ${doing}: its lease has ended`, { cause }),
   ],

@@ -60,7 +60,7 @@ export class EtcdLease implements Lease {
       if (left <= 0) this.#lose('the lease was not renewed in time');
       else timer = setTimeout(expire, left);
     };
-    let timer = setTimeout(expire, this.#ttl);
+    let timer = setTimeout(expire, this.#good - this.#clock.now());
     try {
       for (let wait = this.#ttl / 3; !signal.aborted;) {
         await this.#clock.sleep(wait, signal).catch(() => undefined);

@@ -81,7 +81,7 @@ class EtcdStore implements Store {
       try {
         return await this.#list(prefix);
       } catch (thrown) {
-        if (listing === LISTINGS || !/compacted/.test(HeadgateError.from(thrown).message)) throw thrown;
+        if (listing === LISTINGS || HeadgateError.from(thrown).code !== 'HG4002') throw thrown;
       }
     }
   }

@@ -10,6 +10,8 @@ const lease = { namespace: 'headgate', name: 'agent' };
 class Leases implements Pick<KubernetesClient, 'get' | 'create' | 'replace'> {
   object: KubernetesObject | undefined;
   isAway = false;
+  /** Takes what it is asked and never answers, whatever the caller's signal says. */
+  isHung = false;
   #version = 0;
 
   get spec(): Record<string, unknown> {
@@ -39,6 +41,7 @@ class Leases implements Pick<KubernetesClient, 'get' | 'create' | 'replace'> {
 
   async #answer(verb: 'get' | 'create' | 'update'): Promise<void> {
     await Promise.resolve();
+    if (this.isHung) await new Promise(() => undefined);
     if (this.isAway) this.#refuse(verb, 500);
   }
 
@@ -112,6 +115,13 @@ test('while the API server is away the leader ends before another may begin, and
   const terms = [...a.terms, ...b.terms].map(({ number }) => number);
   expect([a.leads, b.leads].filter(Boolean)).toHaveLength(1);
   expect(terms.toSorted(byNumber)).toEqual([1n, 2n]);
+});
+
+test('a renewal that never comes to an end does not outlast the term', async () => {
+  const { clock, leases, a, b } = await pair();
+  leases.isHung = true;
+  await clock.advance(8_100);
+  expect([a.leads, a.terms[0]?.signal.aborted, b.leads]).toEqual([false, true, false]);
 });
 
 test('one that is gone without a word is followed within 15 s, judged by when its record was seen to change', async () => {

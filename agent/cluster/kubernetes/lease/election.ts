@@ -1,3 +1,4 @@
+import { unlessAborted } from '../../../../lib/aborted.ts';
 import type { Clock } from '../../../../lib/clock.ts';
 import { HeadgateError } from '../../../../lib/errors.ts';
 import { ApiError, resources, type KubernetesClient, type ObjectName } from '../../../../lib/kubernetes/index.ts';
@@ -164,7 +165,10 @@ export class Election {
     const now = microTime(clock.wall());
     const holding = { holder, durationSeconds: DURATION_SECONDS, transitions, acquired: acquired ?? now, renewed: now };
     try {
-      const written = await client.replace(resources.leases, leaseObject(lease, holding, resourceVersion), either);
+      const written = await unlessAborted(
+        client.replace(resources.leases, leaseObject(lease, holding, resourceVersion), either),
+        either,
+      );
       held.record = leaseRecord(written);
       held.sentAt = sentAt;
       this.#trouble = undefined;
@@ -183,7 +187,7 @@ export class Election {
   async #readAgain(held: Held, signal: AbortSignal): Promise<boolean> {
     const { client, lease, holder } = this.#options;
     try {
-      const found = leaseRecord(await client.get(resources.leases, lease, signal));
+      const found = leaseRecord(await unlessAborted(client.get(resources.leases, lease, signal), signal));
       if (found.holder !== holder || found.transitions !== held.record.transitions) return false;
       held.record = found;
       return true;
