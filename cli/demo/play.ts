@@ -281,9 +281,12 @@ async function clusterKilled({ fleet, client, load, sabotage }: Play) {
   load.pause(FORMER);
   const killedAt = load.now();
   fleet.killCluster(FORMER);
+  // Each entry finds out by itself.
   const moved = await until(async () => {
-    const seen = await sample(client, entry, 100);
-    return seen.failed === 0 && !seen.byCluster.has(FORMER);
+    const seen = await Promise.all(
+      ['eu', 'ap'].map(async (name) => await sample(client, { ...entry, address: fleet.cluster(name).http }, 100)),
+    );
+    return seen.every(({ failed, byCluster }) => failed === 0 && !byCluster.has(FORMER));
   }, MOVED_MS);
   load.killed = { from: killedAt, to: load.now() };
   const seen = await sample(client, entry, 500);
