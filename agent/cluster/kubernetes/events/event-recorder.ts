@@ -1,3 +1,4 @@
+import { microTime } from '../micro-time.ts';
 import { hash } from 'node:crypto';
 import { fullJitter, type Clock } from '../../../../lib/clock.ts';
 import { HeadgateError } from '../../../../lib/errors.ts';
@@ -193,9 +194,4 @@ function capped(note: string): string {
     .toString()
     .replace(/\ufffd+$/, '');
   return `${cut}…`;
-}
-
-/** @param wall Unix milliseconds */
-function microTime(wall: number): string {
-  return new Date(wall).toISOString().replace('Z', '000Z');
 }

@@ -3,7 +3,8 @@ import type { Clock } from '../../../../lib/clock.ts';
 import { HeadgateError } from '../../../../lib/errors.ts';
 import { ApiError, resources, type KubernetesClient, type ObjectName } from '../../../../lib/kubernetes/index.ts';
 import type { Log } from '../../../../lib/log.ts';
-import { leaseObject, leaseRecord, microTime, type LeaseRecord } from './lease-record.ts';
+import { microTime } from '../micro-time.ts';
+import { leaseObject, leaseRecord, type LeaseRecord } from './lease-record.ts';
 
 /** A holder that was not heard for so long has lost the Lease. */
 const DURATION_SECONDS = 10;

@@ -65,8 +65,3 @@ export function leaseObject(
     },
   };
 }
-
-/** @param wall Unix milliseconds; for people, nobody judges by it. */
-export function microTime(wall: number): string {
-  return new Date(wall).toISOString().replace('Z', '000Z');
-}
